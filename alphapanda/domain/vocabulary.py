@@ -1,0 +1,71 @@
+"""The field's closed word lists, spelled as Kite Connect spells them."""
+
+from enum import StrEnum
+
+
+class Exchange(StrEnum):
+    NSE = "NSE"
+    BSE = "BSE"
+    NFO = "NFO"
+    BFO = "BFO"
+    CDS = "CDS"
+    MCX = "MCX"
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell: what one share of this side adds to a position."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    SL = "SL"
+    SL_M = "SL-M"
+
+    @property
+    def has_limit_price(self) -> bool:
+        return self in (OrderType.LIMIT, OrderType.SL)
+
+    @property
+    def has_trigger(self) -> bool:
+        return self in (OrderType.SL, OrderType.SL_M)
+
+
+class Product(StrEnum):
+    CNC = "CNC"
+    NRML = "NRML"
+    MIS = "MIS"
+    MTF = "MTF"
+
+
+class Validity(StrEnum):
+    DAY = "DAY"
+    IOC = "IOC"
+    TTL = "TTL"
+
+
+class SessionState(StrEnum):
+    """A broker login as we know it."""
+
+    UNKNOWN = "UNKNOWN"
+    LOGIN_REQUIRED = "LOGIN_REQUIRED"
+    ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
+
+
+class TradingSwitch(StrEnum):
+    """What a broker (or strategy) may do now."""
+
+    ENABLED = "ENABLED"
+    EXITS_ONLY = "EXITS_ONLY"
+    HALTED = "HALTED"

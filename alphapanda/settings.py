@@ -1,0 +1,259 @@
+"""All settings, in one class: environment variables `ALPHAPANDA_*`, nested with `__`, `.env` read in development.
+
+Units stand in the names (`_s`, `_ms`, `_bps`). An unknown name is an error, never silence. Secrets are `SecretStr`.
+"""
+
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.domain.ids import Broker, broker_name
+
+PREFIX = "ALPHAPANDA_"
+PARENT_PID_VARIABLE = "ALPHAPANDA_PARENT_PID"
+"""Not a setting: how a process of ours learns which process it must not outlive."""
+
+KNOWN_BROKERS = frozenset({"paper", "zerodha"})
+
+
+class SettingsError(AlphaPandaError):
+    """A setting is unknown or bad; the message names the variable and the rule."""
+
+    code = "SETTINGS_INVALID"
+    default_next_action = "Correct the named variable (see .env.example) and start again."
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class FeedSource(StrEnum):
+    SIMULATOR = "simulator"
+    REPLAY = "replay"
+    ZERODHA = "zerodha"
+    NONE = "none"
+
+
+def _list_of(value: Any) -> Any:
+    """A JSON list as it is, `a,b` split at the commas."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, str):
+        import json  # noqa: PLC0415 - only where a list is given as JSON
+
+        return json.loads(value)
+    return value
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Group):
+    url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL (postgresql+asyncpg://…); unset = embedded."
+    )
+    pool_size: int = Field(default=10, ge=1, le=200)
+
+
+class RedisSettings(_Group):
+    url: SecretStr | None = Field(default=None, description="redis:// or unix:// URL; unset = embedded.")
+
+
+class TemporalSettings(_Group):
+    address: str | None = Field(default=None, description="host:port of the frontend; unset = embedded.")
+    namespace: str = "default"
+    api_key: SecretStr | None = None
+    tls: bool = False
+    tls_server_root_ca: Path | None = None
+    tls_client_cert: Path | None = None
+    tls_client_key: Path | None = None
+    ui_url: str | None = Field(default=None, description="Where Temporal's web UI is; unset = the embedded one.")
+
+
+class ApiSettings(_Group):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    admin_token: SecretStr | None = Field(default=None, description="Bearer token; unset = made and kept 0600.")
+    public_paths: Annotated[tuple[str, ...], NoDecode] = ("/health/live", "/health/ready")
+
+    _list = field_validator("public_paths", mode="before")(_list_of)
+
+
+class ZerodhaSettings(_Group):
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    api_root: str = "https://api.kite.trade"
+    ticker_root: str = "wss://ws.kite.trade"
+
+
+class PaperSettings(_Group):
+    """How the paper exchange behaves. Everything random is drawn from `seed` and the order, so runs repeat."""
+
+    starting_cash: Decimal = Field(default=Decimal(10_000_000), gt=0, description="Rupees a new account starts with.")
+    seed: int = 7
+    slippage_bps: Decimal = Field(
+        default=Decimal(1), ge=0, description="Against the taker, on MARKET and triggered SL-M."
+    )
+    latency_ms: int = Field(default=0, ge=0, le=60_000, description="Delay before the exchange answers a request.")
+    reject_rate: Decimal = Field(default=Decimal(0), ge=0, le=1, description="Share of orders refused at random.")
+    lose_reply_rate: Decimal = Field(
+        default=Decimal(0), ge=0, le=1, description="Share of placements whose reply is lost."
+    )
+    participation: Decimal = Field(default=Decimal(1), gt=0, le=1, description="Share of a tick's volume we may take.")
+    quote_max_age_s: float = Field(default=15.0, gt=0, description="No fill on a price older than this.")
+    price_band_percent: Decimal = Field(
+        default=Decimal(20), gt=0, description="Band around the previous close where the dump gives none."
+    )
+    intraday_leverage: Decimal = Field(default=Decimal(5), ge=1, description="MIS exposure per rupee of margin.")
+
+
+class FeedSettings(_Group):
+    source: FeedSource = FeedSource.SIMULATOR
+    files: Annotated[tuple[Path, ...], NoDecode] = Field(default=(), description="Bar or tick files; replay only.")
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("INFY", "RELIANCE", "HDFCBANK", "ICICIBANK", "TCS", "SBIN", "AXISBANK", "MARUTI"),
+        description="Tradingsymbols on NSE that the simulator quotes.",
+    )
+    strategies: Annotated[tuple[str, ...], NoDecode] = Field(default=("sma-cross", "momentum-breakout"))
+    ticks_per_second: float = Field(default=4.0, gt=0, le=10_000, description="Per instrument; simulator only.")
+    speed: float = Field(
+        default=0.0, ge=0, description="Replay: 1 = real time, 60 = a minute a second, 0 = as fast as it goes."
+    )
+    seed: int = 7
+
+    _list = field_validator("files", "symbols", "strategies", mode="before")(_list_of)
+
+
+class MarketSettings(_Group):
+    always_open: bool | None = Field(
+        default=None, description="Rehearse at any hour; unset = only while the feed is simulated or replayed."
+    )
+    calendar_file: Path | None = None
+
+
+class RiskSettings(_Group):
+    """Limits per broker and instrument unless said otherwise; money in rupees."""
+
+    max_order_quantity: int = Field(default=100_000, ge=1)
+    max_order_value: Decimal = Field(default=Decimal(5_000_000), gt=0)
+    max_position_quantity: int = Field(default=200_000, ge=1)
+    max_position_value: Decimal = Field(default=Decimal(10_000_000), gt=0)
+    max_daily_loss: Decimal = Field(default=Decimal(200_000), gt=0, description="Per broker; realised and unrealised.")
+    price_collar_percent: Decimal = Field(default=Decimal(10), gt=0, description="Of the last quote, either side.")
+    quote_max_age_s: float = Field(default=15.0, gt=0, description="An entry needs a quote at most this old.")
+    signal_max_age_s: float = Field(default=300.0, gt=0)
+    duplicate_window_s: float = Field(
+        default=0.0, ge=0, description="Same strategy, instrument, side, quantity; 0 = off."
+    )
+    approval_value: Decimal | None = Field(
+        default=None, gt=0, description="A person confirms orders above it; unset = never."
+    )
+
+
+class OrderSettings(_Group):
+    """Timings of the OrderWorkflow; they travel in its input, so a running order keeps those it started with."""
+
+    quote_wait_s: float = Field(
+        default=10.0, ge=0, description="How long an entry waits for a fresh quote before it is denied."
+    )
+    approval_timeout_s: float = Field(default=900.0, gt=0)
+    submit_timeout_s: float = Field(default=30.0, gt=0)
+    poll_interval_s: float = Field(default=60.0, gt=0, description="Re-read of a resting order when no nudge comes.")
+    resolve_interval_s: float = Field(default=2.0, gt=0)
+    resolve_timeout_s: float = Field(
+        default=300.0, gt=0, description="How long UNKNOWN is looked up before it is parked."
+    )
+    resend_when_absent: bool = Field(default=False, description="Send again what the book proved absent; else park it.")
+    late_fill_watch_s: float = Field(
+        default=30.0, ge=0, description="How long a cancelled or expired order stays watched."
+    )
+
+
+class LogSettings(_Group):
+    level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    active_brokers: Annotated[tuple[Broker, ...], NoDecode] = (Broker("paper"),)
+    environment: Environment = Environment.DEVELOPMENT
+    data_dir: Path = Path(".alphapanda")
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    temporal: TemporalSettings = TemporalSettings()
+    api: ApiSettings = ApiSettings()
+    zerodha: ZerodhaSettings = ZerodhaSettings()
+    paper: PaperSettings = PaperSettings()
+    feed: FeedSettings = FeedSettings()
+    market: MarketSettings = MarketSettings()
+    risk: RiskSettings = RiskSettings()
+    orders: OrderSettings = OrderSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("active_brokers", mode="before")
+    @classmethod
+    def _brokers_are_a_list(cls, value: Any) -> Any:
+        return _list_of(value)
+
+    @field_validator("active_brokers")
+    @classmethod
+    def _brokers_are_known(cls, brokers: tuple[Broker, ...]) -> tuple[Broker, ...]:
+        if not brokers:
+            raise ValueError("name at least one broker")
+        for broker in brokers:
+            if broker_name(broker) not in KNOWN_BROKERS:
+                raise ValueError(f"{broker!r} is not a broker we have (we have: {', '.join(sorted(KNOWN_BROKERS))})")
+        return tuple(dict.fromkeys(brokers))
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether the market counts as open at every hour (never by itself while a live feed is the source)."""
+        if self.market.always_open is not None:
+            return self.market.always_open
+        return self.feed.source in (FeedSource.SIMULATOR, FeedSource.REPLAY)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Settings from the environment; `overrides` (nested dicts) win. Raises SettingsError naming the variable."""
+        unknown = sorted(_unknown_variables(os.environ))
+        if unknown:
+            raise SettingsError(f"{unknown[0]}: there is no such setting")
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = PREFIX + "__".join(str(part).upper() for part in first["loc"] if not isinstance(part, int))
+            raise SettingsError(f"{name}: {first['msg']}") from None
+        except ValueError as error:  # pydantic-settings: a list or group that is not JSON
+            raise SettingsError(f"a setting cannot be read: {error}") from None
+
+
+def _unknown_variables(environment: "os._Environ[str]") -> Iterator[str]:
+    for name in environment:
+        if name.upper().startswith(PREFIX) and name.upper() != PARENT_PID_VARIABLE:
+            head, _, rest = name.upper().removeprefix(PREFIX).lower().partition("__")
+            group = Settings.model_fields.get(head)
+            if group is None or (rest and not _group_has(group.annotation, rest)):
+                yield name
+
+
+def _group_has(annotation: Any, field: str) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel) and field in annotation.model_fields
