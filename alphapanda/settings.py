@@ -225,10 +225,10 @@ class Settings(BaseSettings):
 
     @property
     def is_rehearsal(self) -> bool:
-        """Whether the market counts as open at every hour (never by itself while a live feed is the source)."""
+        """Whether the market counts as open at every hour: by itself only where feed and broker are both ours."""
         if self.market.always_open is not None:
             return self.market.always_open
-        return self.feed.source in (FeedSource.SIMULATOR, FeedSource.REPLAY)
+        return self.feed.source in (FeedSource.SIMULATOR, FeedSource.REPLAY) and set(self.active_brokers) == {"paper"}
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -236,8 +236,10 @@ class Settings(BaseSettings):
         unknown = sorted(_unknown_variables(os.environ))
         if unknown:
             raise SettingsError(f"{unknown[0]}: there is no such setting")
+        production = os.environ.get(f"{PREFIX}ENVIRONMENT") == Environment.PRODUCTION
         try:
-            return cls(**overrides)
+            # The argument is pydantic-settings' own; `.env` files are a convenience of development only.
+            return cls(_env_file=None, **overrides) if production else cls(**overrides)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = PREFIX + "__".join(str(part).upper() for part in first["loc"] if not isinstance(part, int))

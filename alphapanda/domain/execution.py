@@ -114,7 +114,7 @@ class PositionReport(_Frozen):
 
 
 class MarginReport(_Frozen):
-    """Funds in rupees: `cash` as settled by the broker, `available` for new orders, `used` blocked by positions and orders."""
+    """Rupees: `cash` as settled by the broker, `available` for new orders, `used` by positions and orders."""
 
     cash: Decimal
     available: Decimal

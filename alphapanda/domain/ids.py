@@ -30,9 +30,7 @@ _SIGNAL_NAMESPACE = UUID("5b1d9f0e-6a0c-5d0e-9a55-a1fa9a0da000")
 
 def broker_name(value: str) -> Broker:
     if not re.fullmatch(BROKER_PATTERN, value):
-        raise InvalidValueError(
-            f"broker: {value!r} must be 1-32 of a-z, 0-9, '_' or '-', starting with a letter"
-        )
+        raise InvalidValueError(f"broker: {value!r} must be 1-32 of a-z, 0-9, '_' or '-', starting with a letter")
     return Broker(value)
 
 

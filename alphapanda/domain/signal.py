@@ -50,9 +50,7 @@ class OrderTerms(BaseModel):
     price: ExactPrice | None = Field(default=None, description="Limit price; LIMIT and SL only.")
     trigger_price: ExactPrice | None = Field(default=None, description="Trigger; SL and SL-M only.")
     validity: Validity = Validity.DAY
-    validity_minutes: int | None = Field(
-        default=None, ge=1, le=375, description="Minutes a TTL order lives; TTL only."
-    )
+    validity_minutes: int | None = Field(default=None, ge=1, le=375, description="Minutes a TTL order lives; TTL only.")
 
     _no_floats = field_validator("price", "trigger_price", mode="before")(_exact)
 

@@ -72,9 +72,7 @@ def observe(progress: Progress, report: OrderReport) -> Observation:
     return Observation(progress=final, new_trades=new, entered=entered)
 
 
-def _state_after(
-    current: OrderState, counted: Progress, report: OrderReport, *, late_fill: bool
-) -> OrderState:
+def _state_after(current: OrderState, counted: Progress, report: OrderReport, *, late_fill: bool) -> OrderState:
     """The state the book implies. Fills come from trades: COMPLETE without all its trades is still working."""
     if counted.filled_quantity >= counted.quantity:
         return OrderState.FILLED if current in _CAN_FILL else current

@@ -1,0 +1,19 @@
+"""The one registry of Redis keys and channels; writers and readers both import it.
+
+Market data is `shared`; everything else is named by its broker.
+"""
+
+from alphapanda.domain.ids import Broker
+
+TICKS_CHANNEL = "alphapanda:shared:ticks"
+"""Pub/sub: batches of ticks as msgpack (see `alphapanda.live.quotes`)."""
+
+
+def quote(instrument: str) -> str:
+    """Last quote of `NSE:INFY`, msgpack of `Quote`."""
+    return f"alphapanda:shared:quote:{instrument}"
+
+
+def heartbeat(component: str, broker: Broker | None = None) -> str:
+    """Last sign of life of a process: `feed` (shared), or `broker` and `orders` of one broker."""
+    return f"alphapanda:{broker or 'shared'}:heartbeat:{component}"
