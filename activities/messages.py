@@ -138,6 +138,8 @@ class CheckInput(Message):
     state: OrderState
     seq: int
     approved_by: Actor | None = None
+    reserved_exit: bool = False
+    patient: bool = False
 
 
 class CheckResult(Message):

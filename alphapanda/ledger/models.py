@@ -131,8 +131,9 @@ class FillRow(Base):
     side: Mapped[str]
     quantity: Mapped[int] = mapped_column(BigInteger)
     price: Mapped[Decimal]
-    charges: Mapped[Decimal]
-    charge_items: Mapped[dict[str, Any]]
+    charges: Mapped[Decimal | None]
+    """Rupees; NULL where no table of charges knows the date."""
+    charge_items: Mapped[dict[str, Any] | None]
     traded_at: Mapped[datetime]
     booked_at: Mapped[datetime]
 
@@ -194,8 +195,8 @@ class ReservationRow(Base):
     tradingsymbol: Mapped[str]
     side: Mapped[str]
     quantity: Mapped[int] = mapped_column(BigInteger)
-    price: Mapped[Decimal]
-    """Rupees a share at which the exposure was valued."""
+    price: Mapped[Decimal | None]
+    """Rupees a share at which the exposure was valued; NULL where no price was known (an exit at market)."""
     is_exit: Mapped[bool]
 
     __table_args__ = (Index("ix_reservations_instrument", "broker", "exchange", "tradingsymbol"),)

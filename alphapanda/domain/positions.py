@@ -1,0 +1,46 @@
+"""Positions at average cost: pure arithmetic of what a trade does to one."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from alphapanda.domain.money import average_price
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """`quantity` is negative when short; `cost` is the signed rupees paid for it (quantity x average price).
+
+    `realised` is profit on what was closed, before charges.
+    """
+
+    quantity: int = 0
+    cost: Decimal = Decimal(0)
+    realised: Decimal = Decimal(0)
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return average_price(self.cost, self.quantity)
+
+    def after_trade(self, signed_quantity: int, price: Decimal) -> "Position":
+        """The position once `signed_quantity` (negative: sold) traded at `price`. Exact: nothing is rounded.
+
+        The closed part leaves at its share of the cost, so cost and realised profit always add up to the cash
+        that moved: cost - realised = sum of signed quantity x price.
+        """
+        closing = 0
+        if self.quantity * signed_quantity < 0:
+            closing = min(abs(self.quantity), abs(signed_quantity)) * (1 if signed_quantity > 0 else -1)
+        opening = signed_quantity - closing
+        if closing == 0:
+            return Position(self.quantity + opening, self.cost + opening * price, self.realised)
+        remaining = self.quantity + closing
+        # Division only where a part stays open; a full close takes the whole cost, so no dust is left behind.
+        kept_cost = self.cost * remaining / self.quantity if remaining else Decimal(0)
+        realised = self.realised + (kept_cost - self.cost) - closing * price
+        return Position(remaining + opening, kept_cost + opening * price, realised)
+
+    def unrealised(self, last_price: Decimal | None) -> Decimal | None:
+        """Profit if closed at `last_price`; None when the price is unknown and something is open."""
+        if self.quantity == 0:
+            return Decimal(0)
+        return None if last_price is None else self.quantity * last_price - self.cost
