@@ -1,1 +1,1 @@
-"""Activities: the thin edges between workflows and the world. `signatures` and `messages` are all a workflow imports."""
+"""Activities: thin edges between workflows and the world. Workflows import only `signatures` and `messages`."""

@@ -1,4 +1,4 @@
-"""What travels between workflows, activities and their callers. Everything here is kept in workflow history: no secrets."""
+"""What travels between workflows, activities and callers. All of it is kept in workflow history: no secrets."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from alphapanda.domain.execution import OrderChange, OrderReport, OrderRequest, TradeReport
 from alphapanda.domain.ids import Broker, OrderId, Tag, WorkflowId
 from alphapanda.domain.reasons import Reason
-from alphapanda.domain.signal import Signal
+from alphapanda.domain.signal import OrderTerms, Signal
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import SessionState, TradingSwitch
 
@@ -184,9 +184,10 @@ class ChangeInput(Message):
 
 
 class ChangeResult(Message):
-    """`refusal` is None when the change holds; more quantity is then reserved already."""
+    """`refusal` is None when the change holds: `terms` are then the order's new ones, with their exposure reserved."""
 
     refusal: Reason | None = None
+    terms: OrderTerms | None = None
 
 
 # --- broker calls (remote activities) --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ class ReasonCode(StrEnum):
 
     explanation: str
 
-    def __new__(cls, code: str, explanation: str) -> "ReasonCode":
+    def __new__(cls, code: str, explanation: str = "") -> "ReasonCode":
         member = str.__new__(cls, code)
         member._value_ = code
         member.explanation = explanation
@@ -59,6 +59,9 @@ class ReasonCode(StrEnum):
     RESOLVE_GAVE_UP            = "RESOLVE_GAVE_UP", "The book did not settle the outcome in time."
     SESSION_LOST               = "SESSION_LOST", "The broker session is dead; log in to go on."
     SESSION_RESTORED           = "SESSION_RESTORED", "A new login woke the order."
+    CHANGE_BELOW_FILLED        = "CHANGE_BELOW_FILLED", "The new quantity is not above what is filled already."
+    CHANGE_CONTRADICTS         = "CHANGE_CONTRADICTS", "The changed terms contradict each other."
+    CHANGE_EXCEEDS_POSITION    = "CHANGE_EXCEEDS_POSITION", "The changed exit is larger than what is held."
     BROKER_ACCEPTED            = "BROKER_ACCEPTED", "The order rests at the broker."
     BROKER_REJECTED            = "BROKER_REJECTED", "The broker refused the order."
     BROKER_CANCELLED           = "BROKER_CANCELLED", "The broker's book shows the order cancelled."

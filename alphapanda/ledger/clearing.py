@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alphapanda.domain.calendar import trading_date
@@ -98,10 +99,10 @@ async def clear_order(
 ) -> Cleared:
     """Read the book under lock, let `decide` judge, record its steps with tag and reservation: one commit."""
     async with engine.begin() as connection:
-        locked = (await connection.execute(_LOCK, {"order_id": step.order_id})).one()
+        locked = await lock_order(connection, step.order_id)
         if locked.seq > step.seq:
             return await _decided_before(connection, step, locked.seq, locked.tag)
-        verdict = decide(await _read_book(connection, step, now))
+        verdict = decide(await read_book(connection, step, now))
         transitions = tuple(Transition(state, why, step.actor) for state, why in verdict.steps)
         if not transitions:
             return Cleared((), step.seq, locked.tag, verdict, verdict.is_exit)
@@ -110,13 +111,19 @@ async def clear_order(
     return Cleared(transitions, step.seq + len(transitions), tag, verdict, verdict.is_exit)
 
 
+async def lock_order(connection: AsyncConnection, order_id: OrderId) -> Row[Any]:
+    """The order's seq, state and tag, with its portfolio locked until the transaction ends."""
+    return (await connection.execute(_LOCK, {"order_id": order_id})).one()
+
+
 def _tag_for(step: ClearingStep, transitions: tuple[Transition, ...]) -> Tag | None:
     """The tag is stored with the intent, before anything can be sent."""
     intended = any(item.state is OrderState.APPROVED for item in transitions)
     return order_tag(order_workflow_id(step.broker, step.signal.signal_id)) if intended else None
 
 
-async def _read_book(connection: AsyncConnection, step: ClearingStep, now: datetime) -> Book:
+async def read_book(connection: AsyncConnection, step: ClearingStep, now: datetime) -> Book:
+    """The book around the step's signal, without the order's own reservation."""
     signal, window = step.signal, step.duplicate_window
     row = (
         await connection.execute(

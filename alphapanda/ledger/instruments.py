@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,9 +18,12 @@ _table = InstrumentRow.__table__
 
 
 async def save_instruments(
-    connection: AsyncConnection, instruments: Iterable[Instrument], *, source: str, as_of: date
+    connection: AsyncConnection, instruments: Iterable[Instrument], *, source: str, as_of: date, replace: bool = True
 ) -> int:
-    """Insert or replace by (exchange, tradingsymbol); returns how many. The caller owns the transaction."""
+    """Insert or replace by (exchange, tradingsymbol); returns how many were given. The caller owns the transaction.
+
+    `replace=False` leaves rows that exist as they are: what a simulator makes up must not displace a real dump.
+    """
     rows = [
         {
             "exchange": item.exchange,
@@ -42,8 +46,12 @@ async def save_instruments(
     if rows:
         statement = insert(InstrumentRow)
         keys = ("exchange", "tradingsymbol")
-        replaced = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
+        if replace:
+            replaced = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+            statement = statement.on_conflict_do_update(index_elements=keys, set_=replaced)
+        else:
+            statement = statement.on_conflict_do_nothing(index_elements=keys)
+        await connection.execute(statement, rows)
     return len(rows)
 
 
@@ -53,8 +61,28 @@ async def find_instrument(engine: AsyncEngine, exchange: str, tradingsymbol: str
             select(_table).where(_table.c.exchange == exchange, _table.c.tradingsymbol == tradingsymbol)
         )
         row = found.one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _instrument(row)
+
+
+async def instruments_by_symbol(
+    engine: AsyncEngine, exchange: str, tradingsymbols: Iterable[str]
+) -> tuple[Instrument, ...]:
+    """Those of `tradingsymbols` that are loaded for the exchange."""
+    return await _select(engine, _table.c.exchange == exchange, _table.c.tradingsymbol.in_(list(tradingsymbols)))
+
+
+async def instruments_by_token(engine: AsyncEngine, tokens: Iterable[int]) -> tuple[Instrument, ...]:
+    """Those instruments whose token is among `tokens`."""
+    return await _select(engine, _table.c.instrument_token.in_(list(tokens)))
+
+
+async def _select(engine: AsyncEngine, *conditions: ColumnElement[bool]) -> tuple[Instrument, ...]:
+    async with engine.connect() as connection:
+        found = await connection.execute(select(_table).where(*conditions))
+        return tuple(_instrument(row) for row in found)
+
+
+def _instrument(row: Row[Any]) -> Instrument:
     return Instrument(
         exchange=Exchange(row.exchange),
         tradingsymbol=row.tradingsymbol,

@@ -1,6 +1,6 @@
 """What the rules look at: the candidate order, the book of its portfolio under lock, the limits, the quote."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -27,8 +27,8 @@ class Book:
     """One instrument at one broker, read under the portfolio's lock, with the broker's day and state.
 
     `position` is the net quantity of the signal's product over all strategies; `reserved_*` are quantities promised
-    to orders that are not done; `day_result` is the day's realised profit less charges plus what is known of
-    unrealised, in rupees; `recent_twins` counts orders with the same intent inside the duplicate window.
+    to orders that are not done; `day_result` is the day's realised profit less charges (plus the open positions' result
+    once `marked`), in rupees; `recent_twins` counts orders with the same intent inside the duplicate window.
     """
 
     session: SessionState
@@ -40,6 +40,10 @@ class Book:
     reserved_exits: int = 0
     day_result: Decimal = Decimal(0)
     recent_twins: int = 0
+
+    def marked(self, unrealised: Decimal) -> "Book":
+        """The same book with the open positions' result in the day's."""
+        return replace(self, day_result=self.day_result + unrealised)
 
     def is_exit(self, side: Side, quantity: int) -> bool:
         """Whether the order only reduces the position, given the exits already on their way."""

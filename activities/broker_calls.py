@@ -1,0 +1,153 @@
+"""Calls to one broker, on its own queue: each is made once, and every way it can end is an outcome, not an exception."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.messages import BrokerOrderInput, CallOutcome, CallResult, SubmitInput
+from activities.signatures import BrokerCalls
+from alphapanda.brokers.protocol import (
+    AmbiguousOutcome,
+    BrokerAdapter,
+    BrokerError,
+    BrokerRejected,
+    BrokerUnavailable,
+    NotAuthenticated,
+    NotPermitted,
+    RateLimited,
+)
+from alphapanda.domain.reasons import ReasonCode, reason
+from alphapanda.domain.vocabulary import SessionState
+from alphapanda.ledger.brokers import read_broker_state, set_session
+from alphapanda.risk.rules import switch_refusal
+
+_OUTCOMES: dict[type[BrokerError], CallOutcome] = {
+    BrokerRejected: CallOutcome.REJECTED,
+    NotAuthenticated: CallOutcome.NOT_AUTHENTICATED,
+    NotPermitted: CallOutcome.NOT_PERMITTED,
+    RateLimited: CallOutcome.RATE_LIMITED,
+    BrokerUnavailable: CallOutcome.UNAVAILABLE,
+    AmbiguousOutcome: CallOutcome.AMBIGUOUS,
+}
+
+
+class BrokerActivities(BrokerCalls):
+    """The activities of one broker's queue. A message for another broker is refused: paper never reaches a live one."""
+
+    def __init__(
+        self,
+        *,
+        broker: BrokerAdapter,
+        engine: AsyncEngine,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._broker = broker
+        self._engine = engine
+        self._now = now
+
+    @activity.defn(name="submit_order")
+    async def submit_order(self, call: SubmitInput) -> CallResult:
+        if call.request.broker != self._broker.name:
+            return _wrong_queue(call.request.broker, self._broker.name)
+        try:
+            if call.read_book_first or activity.info().attempt > 1:
+                known = await self._broker.find_by_tag(call.request.tag)
+                if known is not None:
+                    return CallResult(
+                        outcome=CallOutcome.DONE,
+                        broker_order_id=known.broker_order_id,
+                        report=known,
+                        message="found by tag",
+                    )
+            withheld = await self._withhold(call)
+            if withheld is not None:
+                return withheld
+        except BrokerError as error:
+            # The book could not be read: whether an earlier attempt went through stays open, and nothing is sent now.
+            return await self._ended(error, fallback=CallOutcome.AMBIGUOUS)
+        except Exception as error:  # the ledger could not be asked for the switch: nothing was sent
+            activity.logger.warning("not sent: the last check failed", exc_info=error)
+            return CallResult(outcome=CallOutcome.UNAVAILABLE, message=f"the last check failed: {type(error).__name__}")
+        try:
+            placed = await self._broker.place(call.request)
+        except BrokerError as error:
+            return await self._ended(error)
+        except Exception as error:  # an adapter's bug after the request may have left: only the book can tell
+            activity.logger.exception("the adapter failed while placing")
+            return CallResult(outcome=CallOutcome.AMBIGUOUS, message=f"{type(error).__name__}: {error}")
+        return CallResult(outcome=CallOutcome.DONE, broker_order_id=placed.broker_order_id, report=placed.report)
+
+    async def _withhold(self, call: SubmitInput) -> CallResult | None:
+        """Our own last word before the wire: the deadline, and the switch as it stands this instant."""
+        if self._now() >= call.send_before:
+            late = reason(ReasonCode.SIGNAL_EXPIRED, send_before=call.send_before.isoformat())
+            return CallResult(outcome=CallOutcome.WITHHELD, withheld=late, message=str(late))
+        if call.is_exit:
+            return None
+        state = await read_broker_state(self._engine, self._broker.name)
+        refusal = switch_refusal(state.switch) if state else reason(ReasonCode.SWITCH_HALTED, broker="not registered")
+        return (
+            None
+            if refusal is None
+            else CallResult(outcome=CallOutcome.WITHHELD, withheld=refusal, message=str(refusal))
+        )
+
+    @activity.defn(name="look_up_order")
+    async def look_up_order(self, call: BrokerOrderInput) -> CallResult:
+        if call.broker != self._broker.name:
+            return _wrong_queue(call.broker, self._broker.name)
+        try:
+            if call.broker_order_id is not None:
+                report = await self._broker.order(call.broker_order_id)
+            else:
+                report = await self._broker.find_by_tag(call.tag)
+        except BrokerError as error:
+            return await self._ended(error)
+        found = None if report is None else report.broker_order_id
+        return CallResult(outcome=CallOutcome.DONE, broker_order_id=found, report=report)
+
+    @activity.defn(name="cancel_order")
+    async def cancel_order(self, call: BrokerOrderInput) -> CallResult:
+        return await self._request(call)
+
+    @activity.defn(name="modify_order")
+    async def modify_order(self, call: BrokerOrderInput) -> CallResult:
+        return await self._request(call)
+
+    async def _request(self, call: BrokerOrderInput) -> CallResult:
+        """Ask for a change or (without one) a cancel, then read what the book says of the order."""
+        if call.broker != self._broker.name:
+            return _wrong_queue(call.broker, self._broker.name)
+        if call.broker_order_id is None:
+            return CallResult(outcome=CallOutcome.REJECTED, message="the order has no broker id yet")
+        try:
+            if call.change is not None:
+                await self._broker.modify(call.broker_order_id, call.change)
+            else:
+                await self._broker.cancel(call.broker_order_id)
+        except BrokerError as error:
+            return await self._ended(error)
+        try:
+            report = await self._broker.order(call.broker_order_id)
+        except BrokerError:
+            report = None  # the request was taken; the order is read again soon
+        return CallResult(outcome=CallOutcome.DONE, broker_order_id=call.broker_order_id, report=report)
+
+    async def _ended(self, error: BrokerError, *, fallback: CallOutcome | None = None) -> CallResult:
+        outcome = _OUTCOMES.get(type(error), CallOutcome.AMBIGUOUS)
+        if outcome is CallOutcome.NOT_AUTHENTICATED:
+            # Told to the ledger at once, so that the next order waits instead of trying.
+            await set_session(
+                self._engine, self._broker.name, SessionState.EXPIRED,
+                actor="broker", reason=error.message, at=self._now(),
+            )  # fmt: skip
+        elif fallback is not None:
+            outcome = fallback
+        retry_after = error.retry_after_s if isinstance(error, RateLimited) else 1.0
+        return CallResult(outcome=outcome, message=error.message, retry_after_s=retry_after)
+
+
+def _wrong_queue(asked: str, served: str) -> CallResult:
+    return CallResult(outcome=CallOutcome.REJECTED, message=f"this worker serves {served}, not {asked}")

@@ -1,0 +1,216 @@
+"""The ledger steps of an order: read what the verdict needs, decide with the pure domain, write once."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.messages import (
+    ChangeInput,
+    ChangeResult,
+    CheckInput,
+    CheckResult,
+    Entered,
+    RecordInput,
+    SessionInput,
+    SwitchInput,
+)
+from activities.signatures import LedgerSteps
+from alphapanda.domain.calendar import Calendar
+from alphapanda.domain.charges import Charges, ChargesUnknown, ChargeTable
+from alphapanda.domain.charging import charges_of_trade
+from alphapanda.domain.execution import TradeReport
+from alphapanda.domain.ids import Broker
+from alphapanda.domain.money import Money
+from alphapanda.domain.reasons import Reason
+from alphapanda.domain.states import OrderState
+from alphapanda.ledger.brokers import set_session, set_switch
+from alphapanda.ledger.changing import reserve_change
+from alphapanda.ledger.clearing import ClearingStep, clear_order
+from alphapanda.ledger.events import Transition
+from alphapanda.ledger.instruments import InstrumentCache
+from alphapanda.ledger.recording import RecordStep, record_step
+from alphapanda.live.marks import Marks
+from alphapanda.live.quotes import LiveUnavailable, last_quote
+from alphapanda.risk.book import Book, Limits, QuoteView
+from alphapanda.risk.change import changed_terms, contradiction, refuse_change
+from alphapanda.risk.clearance import Facts, Verdict, clear
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def ledger_step(step: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """A lost connection is retried by Temporal; anything else is a bug or poison, which a retry would only repeat."""
+
+    @wraps(step)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await step(*args, **kwargs)
+        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+            raise ApplicationError(
+                f"the ledger cannot be reached: {type(error).__name__}", type="LEDGER_UNAVAILABLE"
+            ) from None
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise ApplicationError("the ledger closed the connection", type="LEDGER_UNAVAILABLE") from None
+            # The driver's message is kept; the statement's parameters are not.
+            raise ApplicationError(f"{error.orig}", type="LEDGER_REFUSED", non_retryable=True) from None
+        except Exception as error:
+            raise ApplicationError(
+                f"{type(error).__name__}: {error}", type="INTERNAL_ERROR", non_retryable=True
+            ) from error
+
+    return guarded
+
+
+class LedgerActivities(LedgerSteps):
+    """One instance per process. `calendar` is None while the market counts as always open."""
+
+    def __init__(
+        self,
+        *,
+        engine: AsyncEngine,
+        redis: "Redis",
+        limits: Mapping[Broker, Limits],
+        calendar: Calendar | None,
+        charges: ChargeTable,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engine = engine
+        self._redis = redis
+        self._limits = limits
+        self._calendar = calendar
+        self._charges = charges
+        self._now = now
+        self._instruments = InstrumentCache(engine)
+        self._marks = Marks(engine, redis)
+
+    @activity.defn(name="check_order")
+    @ledger_step
+    async def check_order(self, step: CheckInput) -> CheckResult:
+        signal, limits, now = step.signal, self._limits[step.broker], self._now()
+        instrument = await self._instruments.get(signal.exchange, signal.tradingsymbol)
+        quote = await self._quote(signal.instrument)
+        unrealised = await self._marks.unrealised(step.broker)
+
+        def decide(book: Book) -> Verdict:
+            facts = Facts(instrument, self._calendar, quote, book.marked(unrealised), limits, now)
+            return clear(
+                signal,
+                step.state,
+                facts,
+                approved_by=step.approved_by,
+                reserved_exit=step.reserved_exit,
+                patient=step.patient,
+            )
+
+        cleared = await clear_order(
+            self._engine,
+            ClearingStep(
+                order_id=step.order_id,
+                broker=step.broker,
+                signal=signal,
+                correlation_id=step.correlation_id,
+                state=step.state,
+                seq=step.seq,
+                duplicate_window=timedelta(seconds=limits.duplicate_window_s),
+                actor=step.approved_by or "workflow",
+            ),
+            now=now,
+            decide=decide,
+        )
+        return CheckResult(
+            entered=tuple(Entered(state=t.state, reason=t.reason, actor=t.actor) for t in cleared.transitions),
+            seq=cleared.seq,
+            tag=cleared.tag,
+            is_exit=cleared.is_exit,
+            wait_until=cleared.verdict.wait_until if cleared.verdict else None,
+            needs_quote=cleared.verdict.needs_quote if cleared.verdict else _stopped_for_a_quote(cleared.transitions),
+        )
+
+    @activity.defn(name="record_order")
+    @ledger_step
+    async def record_order(self, step: RecordInput) -> None:
+        trade = step.trades[0] if step.trades else None
+        instrument = await self._instruments.get(trade.exchange, trade.tradingsymbol) if trade else None
+
+        def charge(booked: TradeReport, turnover_before: Money) -> Charges | None:
+            try:
+                return charges_of_trade(booked, instrument, turnover_before=turnover_before, table=self._charges)
+            except ChargesUnknown:  # the fill is a fact and is booked; its charges show as unknown
+                return None
+
+        await record_step(
+            self._engine,
+            RecordStep(
+                order_id=step.order_id,
+                broker=step.broker,
+                correlation_id=step.correlation_id,
+                seq=step.seq,
+                transitions=tuple(Transition(e.state, e.reason, e.actor) for e in step.entered),
+                trades=step.trades,
+                quantity=step.quantity,
+                broker_order_id=step.broker_order_id,
+                price=None if step.price is None else Decimal(step.price),
+                trigger_price=None if step.trigger_price is None else Decimal(step.trigger_price),
+                cancel_requested=step.cancel_requested,
+                modify_requested=step.modify_requested,
+            ),
+            now=self._now(),
+            charge=charge,
+        )
+
+    @activity.defn(name="check_change")
+    @ledger_step
+    async def check_change(self, step: ChangeInput) -> ChangeResult:
+        signal = step.signal
+        instrument = await self._instruments.get(signal.exchange, signal.tradingsymbol)
+        quote = await self._quote(signal.instrument)
+        limits, now = self._limits[step.broker], self._now()
+        try:
+            terms = changed_terms(signal.terms, step.change)
+        except ValidationError as error:
+            return ChangeResult(refusal=contradiction(error))
+
+        def decide(book: Book, is_exit: bool) -> Reason | None:
+            facts = Facts(instrument, self._calendar, quote, book, limits, now)
+            return refuse_change(signal, terms, step.filled_quantity, facts, is_exit=is_exit)
+
+        remaining = signal.model_copy(update={"quantity": max(terms.quantity - step.filled_quantity, 0)})
+        refusal = await reserve_change(self._engine, step.order_id, step.broker, remaining, now=now, decide=decide)
+        return ChangeResult(refusal=refusal, terms=None if refusal else terms)
+
+    @activity.defn(name="set_switch")
+    @ledger_step
+    async def set_switch(self, step: SwitchInput) -> None:
+        await set_switch(self._engine, step.broker, step.switch, actor=step.actor, reason=step.reason, at=step.at)
+
+    @activity.defn(name="set_session")
+    @ledger_step
+    async def set_session(self, step: SessionInput) -> None:
+        await set_session(self._engine, step.broker, step.session, actor=step.actor, reason=step.detail, at=step.at)
+
+    async def _quote(self, instrument: str) -> QuoteView:
+        """The last quote; unknown (never old, never zero) where Redis cannot be asked."""
+        try:
+            tick = await last_quote(self._redis, instrument)
+        except LiveUnavailable:
+            tick = None
+        if tick is None:
+            return QuoteView(None, None)
+        return QuoteView(tick.price, datetime.fromtimestamp(tick.received_at, tz=UTC))
+
+
+def _stopped_for_a_quote(transitions: tuple[Transition, ...]) -> bool:
+    """An earlier run of this step that ended at VALIDATED did so only for want of a quote."""
+    return bool(transitions) and transitions[-1].state is OrderState.VALIDATED

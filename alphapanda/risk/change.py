@@ -1,0 +1,49 @@
+"""Whether a modification of a working order may go to the broker: pure, over the same rules as an entry."""
+
+from pydantic import ValidationError
+
+from alphapanda.domain.calendar import trading_date
+from alphapanda.domain.execution import OrderChange
+from alphapanda.domain.reasons import Reason, ReasonCode, reason
+from alphapanda.domain.signal import OrderTerms, Signal
+from alphapanda.domain.validation import instrument_breaches
+from alphapanda.risk.book import Book, Candidate
+from alphapanda.risk.clearance import Facts
+from alphapanda.risk.rules import EXIT_RULES, denials
+
+
+def changed_terms(terms: OrderTerms, change: OrderChange) -> OrderTerms:
+    """The terms after the change. Raises pydantic.ValidationError when they contradict each other."""
+    wanted = {**terms.model_dump(), **change.model_dump(exclude_none=True)}
+    return OrderTerms.model_validate(wanted)
+
+
+def refuse_change(signal: Signal, terms: OrderTerms, filled: int, facts: Facts, *, is_exit: bool) -> Reason | None:
+    """Why the order may not become `terms` with `filled` already done; None when it may."""
+    if facts.instrument is None:
+        return reason(ReasonCode.INSTRUMENT_UNKNOWN, instrument=signal.instrument)
+    if terms.quantity <= filled:
+        return reason(ReasonCode.CHANGE_BELOW_FILLED, quantity=terms.quantity, filled=filled)
+    breach = next(instrument_breaches(terms, facts.instrument, trading_date(facts.now)), None)
+    if breach is not None:
+        return breach
+    open_part = signal.model_copy(update={**terms.model_dump(), "quantity": terms.quantity - filled})
+    candidate = Candidate(open_part, facts.quote, is_exit, facts.now, approved=True)
+    if not is_exit and terms.quantity > facts.limits.max_order_quantity:
+        limit = facts.limits.max_order_quantity
+        return reason(ReasonCode.RISK_ORDER_QUANTITY, quantity=terms.quantity, limit=limit)
+    if is_exit and open_part.quantity > _still_held(open_part, facts.book):
+        return reason(ReasonCode.CHANGE_EXCEEDS_POSITION, open=open_part.quantity)
+    if is_exit:
+        return next((found for rule in EXIT_RULES if (found := rule(candidate, facts.book, facts.limits))), None)
+    return next(denials(candidate, facts.book, facts.limits), None)
+
+
+def contradiction(error: ValidationError) -> Reason:
+    """A change whose terms do not fit together, as a reason."""
+    return reason(ReasonCode.CHANGE_CONTRADICTS, detail=error.errors(include_url=False)[0]["msg"])
+
+
+def _still_held(signal: Signal, book: Book) -> int:
+    """What an exit may still take: the position on the other side, less other exits on their way."""
+    return -signal.side.sign * book.position - book.reserved_exits
