@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -185,6 +186,21 @@ def read_endpoints(data_dir: Path) -> StackEndpoints | None:
     except FileNotFoundError:
         pass
     return None
+
+
+async def erase(data_dir: Path) -> None:
+    """Forgets everything the servers stored, and nothing else in the folder. Raises StackStartError while in use."""
+    data_dir = data_dir.absolute()
+    lock = await _take(data_dir)
+    try:
+        remove_all_short(data_dir)
+        for name in ("temporal", "valkey", "postgres", "postgres.new", "logs"):
+            if (data_dir / name).exists():
+                await asyncio.to_thread(shutil.rmtree, data_dir / name)
+    except PermissionError as error:
+        raise _not_ours(error, "data_dir") from error
+    finally:
+        os.close(lock)
 
 
 async def _all_or_first_failure(tasks: list["asyncio.Task[None]"]) -> None:

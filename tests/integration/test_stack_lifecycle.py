@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from alphapanda.stack import EmbeddedStack, StackStartError, read_endpoints
+from alphapanda.stack import EmbeddedStack, StackStartError, erase, read_endpoints
 from alphapanda.stack.temporal import SEARCH_ATTRIBUTES
 
 
@@ -185,6 +185,19 @@ async def test_a_server_that_refuses_to_start_is_reported_in_its_own_words(tmp_p
     assert "incompatible" in str(refused.value)
     assert "postgres.log" in refused.value.next_action
     assert stack.pids() == {}
+
+
+async def test_erasing_forgets_the_stored_data_and_leaves_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    only_postgres = EmbeddedStack(tmp_path, valkey=False, temporal=False, ui_port=None, durable=False)
+    async with only_postgres as stack:
+        await _query(stack.endpoints.database_url, "CREATE TABLE forgotten (value integer)")
+        with pytest.raises(StackStartError, match="in use"):
+            await erase(tmp_path)
+    await erase(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "run"]
+    async with EmbeddedStack(tmp_path, valkey=False, temporal=False, ui_port=None, durable=False) as stack:
+        assert await _query(stack.endpoints.database_url, "SELECT to_regclass('forgotten')") == [(None,)]
 
 
 async def test_parts_that_live_elsewhere_are_left_out(tmp_path: Path) -> None:
