@@ -49,7 +49,7 @@ async def write(
 async def read(redis: "Redis", component: str, broker: Broker | None = None) -> Heartbeat | None:
     """The component's heartbeat; None when it has been silent for its time to live. Raises LiveUnavailable."""
     try:
-        raw: bytes | None = await redis.get(keys.heartbeat(component, broker))
+        raw = await redis.get(keys.heartbeat(component, broker))
     except (RedisError, OSError) as error:
         raise LiveUnavailable(f"a heartbeat could not be read: {type(error).__name__}") from error
     return _decoder.decode(raw) if raw else None

@@ -1,0 +1,190 @@
+"""The feed's runner: takes ticks from a source, publishes them, shows them to strategies, delivers their signals.
+
+Per batch: publish first, so that a signal never arrives before its quote; then strategies; then delivery. Redis may
+be away: its ticks are dropped and counted, strategies and signals go on. The source may not: its error ends the feed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.domain.ids import Broker
+from alphapanda.feed.outbox import Emit, SignalOutbox
+from alphapanda.feed.router import StrategyRouter
+from alphapanda.feed.source import Clock, TickSource
+from alphapanda.feed.stats import FeedState, FeedStats
+from alphapanda.live.quotes import LiveUnavailable, Tick
+from alphapanda.strategies.registry import Deployment
+
+_log = structlog.get_logger(__name__)
+
+Publish = Callable[[Sequence[Tick]], Awaitable[None]]
+Beat = Callable[[FeedStats], Awaitable[None]]
+
+_PUBLISH_TIMEOUT_S = 1.0
+_PUBLISH_PAUSE_S = 1.0
+"""How long no publishing is tried after a failure, so that a hanging Redis does not slow the strategies."""
+
+
+class FeedStateError(AlphaPandaError):
+    """The runner cannot do that in its state."""
+
+    code = "FEED_STATE"
+    default_next_action = "Make a new runner; each runs once."
+
+
+class FeedRunner:
+    """Runs one source once: NEW -> RUNNING -> FINISHED, FAILED or STOPPED.
+
+    `publish` may raise LiveUnavailable. `emit` makes a signal into orders and is repeated on failure. `beat` gets the
+    stats every `beat_every_s` and once at the end; its errors are only logged, since the missing beat tells of them.
+    """
+
+    def __init__(
+        self,
+        source: TickSource,
+        strategies: Iterable[Deployment],
+        publish: Publish,
+        emit: Emit,
+        brokers: Sequence[Broker],
+        now: Clock,
+        *,
+        beat: Beat | None = None,
+        beat_every_s: float = 5.0,
+        stop_grace_s: float = 2.0,
+        outbox: SignalOutbox | None = None,
+    ) -> None:
+        self._source = source
+        self._publish = publish
+        self._now = now
+        self._beat = beat
+        self._beat_every_s = beat_every_s
+        self._stop_grace_s = stop_grace_s
+        self._router = StrategyRouter(strategies, source.instruments, brokers)
+        self._outbox = outbox or SignalOutbox(emit)
+        self._state = FeedState.NEW
+        self._running: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._stop_requested = False
+        self._publish_again_at = 0.0
+        self._started_at: float | None = None
+        self._last_tick: Tick | None = None
+        self._ticks = self._unpublished = 0
+        self._error: str | None = None
+
+    @property
+    def state(self) -> FeedState:
+        return self._state
+
+    def stats(self) -> FeedStats:
+        last = self._last_tick
+        return FeedStats(
+            state=self._state,
+            source=self._source.name,
+            started_at=self._started_at,
+            last_tick_at=last.received_at if last else None,
+            last_exchange_time=last.exchange_time if last else None,
+            ticks=self._ticks,
+            ticks_skipped=self._source.skipped,
+            ticks_unpublished=self._unpublished,
+            ticks_late=self._router.late_ticks,
+            signals=self._outbox.accepted,
+            signals_delivered=self._outbox.delivered,
+            signals_pending=self._outbox.pending,
+            signals_retried=self._outbox.retried,
+            signals_undelivered=self._outbox.undelivered,
+            strategy_errors=dict(self._router.errors),
+            suspended={name: list(instruments) for name, instruments in self._router.suspended.items()},
+            error=self._error,
+        )
+
+    async def run(self) -> FeedStats:
+        """Feed until the source ends or `stop` is called; returns the last stats, all signals delivered or given up.
+
+        Raises what the source raised (state FAILED), and FeedStateError unless the state is NEW.
+        """
+        if self._state is not FeedState.NEW:
+            raise FeedStateError(f"run: the feed is {self._state}, not {FeedState.NEW}")
+        self._state = FeedState.RUNNING
+        self._started_at = self._now()
+        beating = asyncio.create_task(self._keep_beating(), name="feed heartbeat") if self._beat else None
+        self._running = asyncio.create_task(self._feed(), name="feed")
+        try:
+            await self._running
+        except asyncio.CancelledError:
+            await self._end(FeedState.STOPPED)
+            if not self._stop_requested:
+                raise  # it was the caller who was cancelled
+        except BaseException as error:
+            self._error = f"{type(error).__name__}: {error}"
+            await self._end(FeedState.FAILED)
+            raise
+        else:
+            await self._end(FeedState.FINISHED)
+        finally:
+            if beating is not None:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+            await self._beat_once()
+            self._ended.set()
+        return self.stats()
+
+    async def stop(self) -> None:
+        """End the feed now and wait until it has ended; signals under way get `stop_grace_s`. Repeating is harmless."""
+        if self._state is FeedState.NEW:
+            self._state = FeedState.STOPPED
+            self._ended.set()
+        self._stop_requested = True
+        if self._running is not None and not self._running.done():
+            self._running.cancel()
+        await self._ended.wait()
+
+    async def _feed(self) -> None:
+        async with aclosing(self._source.batches()) as batches:
+            async for batch in batches:
+                await self._publish_or_drop(batch)
+                for tick in batch:
+                    for signal in self._router.route(tick):
+                        self._outbox.put(signal)
+                    if self._outbox.pending:
+                        await self._outbox.room()
+                self._ticks += len(batch)
+                self._last_tick = batch[-1]
+                if self._source.in_lockstep:
+                    await self._outbox.flush()
+                # A source that never waits must still let heartbeats, deliveries and `stop` have their turn.
+                await asyncio.sleep(0)
+        await self._outbox.flush()
+
+    async def _publish_or_drop(self, batch: Sequence[Tick]) -> None:
+        clock = asyncio.get_running_loop().time
+        if clock() >= self._publish_again_at:
+            try:
+                async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
+                    await self._publish(batch)
+            except (LiveUnavailable, TimeoutError) as error:
+                self._publish_again_at = clock() + _PUBLISH_PAUSE_S
+                _log.warning("ticks are not published", error=str(error) or "timed out")
+            else:
+                return
+        self._unpublished += len(batch)
+
+    async def _end(self, state: FeedState) -> None:
+        await self._outbox.close(grace_s=self._stop_grace_s)
+        self._state = state
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await self._beat_once()
+            await asyncio.sleep(self._beat_every_s)
+
+    async def _beat_once(self) -> None:
+        if self._beat is not None:
+            try:
+                async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
+                    await self._beat(self.stats())
+            except Exception as error:  # a heartbeat that cannot be written must not end the feed it speaks for
+                _log.warning("the feed's heartbeat is not written", error=str(error) or type(error).__name__)
