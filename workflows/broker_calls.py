@@ -1,0 +1,116 @@
+"""How an OrderWorkflow calls its broker: one activity on the broker's own queue, never retried by Temporal."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+from temporalio.exceptions import ActivityError
+
+from workflows.order_life import OrderLife
+
+with workflow.unsafe.imports_passed_through():
+    from activities.messages import BrokerOrderInput, CallOutcome, CallResult, SubmitInput
+    from activities.signatures import BrokerCalls
+    from alphapanda.domain.execution import OrderChange, OrderRequest
+    from alphapanda.domain.ids import broker_task_queue
+
+ONCE = RetryPolicy(maximum_attempts=1)
+HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+READ_TIMEOUT = timedelta(seconds=15)
+READ_WAIT = timedelta(seconds=60)
+"""A read that no worker takes in this time is given up: the order looks again later."""
+
+URGENT = Priority(priority_key=1)
+NORMAL = Priority(priority_key=3)
+
+
+async def submit(life: OrderLife) -> CallResult:
+    """Send the order. A dead worker, a time-out or a bug is AMBIGUOUS: only the book can tell."""
+    if life.tag is None:
+        raise ValueError("the tag is stored before anything is sent")
+    life.attempt += 1
+    call = SubmitInput(
+        request=OrderRequest(
+            broker=life.order.broker, order_id=life.order.order_id, tag=life.tag, terms=life.signal.terms
+        ),
+        is_exit=life.is_exit,
+        send_before=life.send_before(workflow.now()),
+        correlation_id=life.order.correlation_id,
+        read_book_first=life.attempt > 1,
+    )
+    try:
+        return await workflow.execute_activity_method(
+            BrokerCalls.submit_order,
+            call,
+            task_queue=broker_task_queue(life.order.broker),
+            start_to_close_timeout=timedelta(seconds=life.policy.submit_timeout_s),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=ONCE,
+            priority=URGENT if life.is_exit else NORMAL,
+        )
+    except ActivityError as error:
+        return CallResult(outcome=CallOutcome.AMBIGUOUS, message=_cause(error))
+
+
+async def look_up(life: OrderLife) -> CallResult:
+    """The order's row in the broker's book; anything that keeps us from reading it is UNAVAILABLE."""
+    try:
+        return await workflow.execute_activity_method(
+            BrokerCalls.look_up_order,
+            _order(life),
+            task_queue=broker_task_queue(life.order.broker),
+            schedule_to_start_timeout=READ_WAIT,
+            start_to_close_timeout=READ_TIMEOUT,
+            retry_policy=ONCE,
+            priority=NORMAL,
+        )
+    except ActivityError as error:
+        return CallResult(outcome=CallOutcome.UNAVAILABLE, message=_cause(error))
+
+
+async def request_cancel(life: OrderLife) -> CallResult:
+    """Ask for a cancel, ahead of everything else in the queue. An unclear end is AMBIGUOUS: it is asked again."""
+    try:
+        return await workflow.execute_activity_method(
+            BrokerCalls.cancel_order,
+            _order(life),
+            task_queue=broker_task_queue(life.order.broker),
+            schedule_to_start_timeout=READ_WAIT,
+            start_to_close_timeout=READ_TIMEOUT,
+            retry_policy=ONCE,
+            priority=URGENT,
+        )
+    except ActivityError as error:
+        return CallResult(outcome=CallOutcome.AMBIGUOUS, message=_cause(error))
+
+
+async def request_change(life: OrderLife, change: OrderChange) -> CallResult:
+    try:
+        return await workflow.execute_activity_method(
+            BrokerCalls.modify_order,
+            _order(life).model_copy(update={"change": change}),
+            task_queue=broker_task_queue(life.order.broker),
+            schedule_to_start_timeout=READ_WAIT,
+            start_to_close_timeout=READ_TIMEOUT,
+            retry_policy=ONCE,
+            priority=URGENT if life.is_exit else NORMAL,
+        )
+    except ActivityError as error:
+        return CallResult(outcome=CallOutcome.AMBIGUOUS, message=_cause(error))
+
+
+def _order(life: OrderLife) -> BrokerOrderInput:
+    if life.tag is None:
+        raise ValueError("an order without a tag was never sent")
+    return BrokerOrderInput(
+        broker=life.order.broker,
+        order_id=life.order.order_id,
+        correlation_id=life.order.correlation_id,
+        tag=life.tag,
+        broker_order_id=life.broker_order_id,
+    )
+
+
+def _cause(error: ActivityError) -> str:
+    cause = error.cause or error
+    return f"{type(cause).__name__}: {cause}"

@@ -1,0 +1,121 @@
+"""Clearing: from RECEIVED to SUBMITTING, through whatever the order has to wait for, or to an early end."""
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from workflows.inbox import Inbox
+from workflows.order_life import LEDGER_RETRY, LEDGER_TIMEOUT, OrderLife
+
+with workflow.unsafe.imports_passed_through():
+    from activities.messages import (
+        ApproveCommand,
+        CancelCommand,
+        CheckInput,
+        CheckResult,
+        DenyCommand,
+        WaitingOrder,
+    )
+    from activities.signatures import LedgerSteps
+    from alphapanda.domain.ids import WorkflowId, broker_workflow_id
+    from alphapanda.domain.reasons import ReasonCode, reason
+    from alphapanda.domain.states import OrderState
+
+QUOTE_RETRY = timedelta(milliseconds=500)
+SESSION_RECHECK = timedelta(seconds=60)
+
+
+async def clear(life: OrderLife, inbox: Inbox) -> bool:
+    """Bring the order to SUBMITTING: True. False when it ended before."""
+    patience_ends = workflow.now() + timedelta(seconds=life.policy.quote_wait_s)
+    approval_ends: datetime | None = None
+    approved_by: str | None = None
+    while True:
+        checked = await _check(life, approved_by, patient=workflow.now() < patience_ends)
+        life.adopt(checked)
+        life.publish()
+        if life.state is OrderState.SUBMITTING:
+            return True
+        if life.ended:
+            return False
+        if life.state is OrderState.AWAITING_APPROVAL and approval_ends is None:
+            approval_ends = workflow.now() + timedelta(seconds=life.policy.approval_timeout_s)
+        if life.state is OrderState.AWAITING_AUTH:
+            await register_for_login(life)
+        await inbox.wait(_pause(life, checked, approval_ends), session=life.state is OrderState.AWAITING_AUTH)
+        inbox.session_restored = False
+        approved_by = await _obey(life, inbox) or approved_by
+        if approval_ends is not None and not approved_by and workflow.now() >= approval_ends and not life.ended:
+            life.enter(OrderState.EXPIRED, reason(ReasonCode.APPROVAL_TIMED_OUT))
+        if life.ended:
+            await life.flush()
+            return False
+
+
+async def _check(life: OrderLife, approved_by: str | None, *, patient: bool) -> CheckResult:
+    step = CheckInput(
+        order_id=life.order.order_id,
+        broker=life.order.broker,
+        signal=life.signal,
+        correlation_id=life.order.correlation_id,
+        state=life.state,
+        seq=life.seq,
+        not_before=workflow.now(),
+        approved_by=approved_by,
+        reserved_exit=life.is_exit,
+        patient=patient,
+    )
+    return await workflow.execute_local_activity_method(
+        LedgerSteps.check_order, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
+    )
+
+
+def _pause(life: OrderLife, checked: CheckResult, approval_ends: datetime | None) -> timedelta | None:
+    """How long to wait in this state before looking again; None: until something comes."""
+    now, ends = workflow.now(), life.signal.expires_at
+    match life.state:
+        case OrderState.AWAITING_MARKET:
+            wake = checked.wait_until
+        case OrderState.AWAITING_APPROVAL:
+            wake = approval_ends
+        case OrderState.AWAITING_AUTH:
+            wake = now + SESSION_RECHECK
+        case _:
+            wake = now + QUOTE_RETRY
+    moments = [moment for moment in (wake, ends) if moment is not None]
+    return max(min(moments) - now, timedelta(0)) if moments else None
+
+
+async def _obey(life: OrderLife, inbox: Inbox) -> str | None:
+    """Carry out what people asked meanwhile; returns who approved, if anybody did."""
+    approved_by = None
+    while (request := inbox.take()) is not None:
+        match request.command:
+            case CancelCommand(actor=actor):
+                life.enter(OrderState.CANCELLED, reason(ReasonCode.PERSON_CANCELLED, by=actor), actor)
+            case DenyCommand(actor=actor, note=note) if life.state is OrderState.AWAITING_APPROVAL:
+                life.enter(OrderState.DENIED, reason(ReasonCode.PERSON_DENIED, by=actor, note=note or "none"), actor)
+            case ApproveCommand(actor=actor) if life.state is OrderState.AWAITING_APPROVAL:
+                approved_by = actor
+                request.done(life.status())
+                continue
+            case _:
+                request.refuse("ORDER_NOT_IN_STATE", f"the order is {life.state}: it does not wait for that")
+                continue
+        await life.flush()
+        life.publish()
+        request.done(life.status())
+        break
+    return approved_by
+
+
+async def register_for_login(life: OrderLife) -> None:
+    """Tell the broker's workflow that this order waits for a login, so that it is woken in risk-first order."""
+    waiting = WaitingOrder(
+        workflow_id=WorkflowId(workflow.info().workflow_id), is_exit=life.is_exit, lost_at=workflow.now()
+    )
+    broker = workflow.get_external_workflow_handle(broker_workflow_id(life.order.broker))
+    try:
+        await broker.signal("order_waiting", waiting)
+    except Exception as error:  # noqa: BLE001 - a missing broker workflow must not end the order: it looks again by timer
+        workflow.logger.warning("the broker's workflow could not be told", exc_info=error)
