@@ -83,7 +83,10 @@ class ApiSettings(_Group):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     admin_token: SecretStr | None = Field(default=None, description="Bearer token; unset = made and kept 0600.")
-    public_paths: Annotated[tuple[str, ...], NoDecode] = ("/health/live", "/health/ready")
+    public_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("/health/live", "/health/ready", "/api/v1/health/live", "/api/v1/health/ready"),
+        description="Paths that need no token; each matches exactly.",
+    )
 
     _list = field_validator("public_paths", mode="before")(_list_of)
 
