@@ -1,4 +1,4 @@
-"""Calls to one broker, on its own queue: each is made once, and every way it can end is an outcome, not an exception."""
+"""Calls to one broker, on its own queue: each is made once, and each way it can end is an outcome, no exception."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.heartbeats import heartbeats
 from activities.messages import BrokerOrderInput, CallOutcome, CallResult, SubmitInput
 from activities.signatures import BrokerCalls
 from alphapanda.brokers.protocol import (
@@ -20,7 +21,7 @@ from alphapanda.brokers.protocol import (
 )
 from alphapanda.domain.reasons import ReasonCode, reason
 from alphapanda.domain.vocabulary import SessionState
-from alphapanda.ledger.brokers import read_broker_state, set_session
+from alphapanda.ledger.brokers import read_gate, set_session
 from alphapanda.risk.rules import switch_refusal
 
 _OUTCOMES: dict[type[BrokerError], CallOutcome] = {
@@ -71,7 +72,8 @@ class BrokerActivities(BrokerCalls):
             activity.logger.warning("not sent: the last check failed", exc_info=error)
             return CallResult(outcome=CallOutcome.UNAVAILABLE, message=f"the last check failed: {type(error).__name__}")
         try:
-            placed = await self._broker.place(call.request)
+            async with heartbeats():
+                placed = await self._broker.place(call.request)
         except BrokerError as error:
             return await self._ended(error)
         except Exception as error:  # an adapter's bug after the request may have left: only the book can tell
@@ -84,10 +86,10 @@ class BrokerActivities(BrokerCalls):
         if self._now() >= call.send_before:
             late = reason(ReasonCode.SIGNAL_EXPIRED, send_before=call.send_before.isoformat())
             return CallResult(outcome=CallOutcome.WITHHELD, withheld=late, message=str(late))
-        if call.is_exit:
-            return None
-        state = await read_broker_state(self._engine, self._broker.name)
-        refusal = switch_refusal(state.switch) if state else reason(ReasonCode.SWITCH_HALTED, broker="not registered")
+        gate = await read_gate(self._engine, call.request.order_id)
+        refusal = None if call.is_exit else switch_refusal(gate.switch)
+        if gate.cancel_requested:
+            refusal = reason(ReasonCode.PERSON_CANCELLED)
         return (
             None
             if refusal is None

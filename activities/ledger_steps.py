@@ -98,7 +98,7 @@ class LedgerActivities(LedgerSteps):
     @activity.defn(name="check_order")
     @ledger_step
     async def check_order(self, step: CheckInput) -> CheckResult:
-        signal, limits, now = step.signal, self._limits[step.broker], self._now()
+        signal, limits, now = step.signal, self._limits[step.broker], max(self._now(), step.not_before)
         instrument = await self._instruments.get(signal.exchange, signal.tradingsymbol)
         quote = await self._quote(signal.instrument)
         unrealised = await self._marks.unrealised(step.broker)
@@ -160,6 +160,8 @@ class LedgerActivities(LedgerSteps):
                 transitions=tuple(Transition(e.state, e.reason, e.actor) for e in step.entered),
                 trades=step.trades,
                 quantity=step.quantity,
+                order_type=step.order_type,
+                validity=step.validity,
                 broker_order_id=step.broker_order_id,
                 price=None if step.price is None else Decimal(step.price),
                 trigger_price=None if step.trigger_price is None else Decimal(step.trigger_price),
@@ -193,12 +195,12 @@ class LedgerActivities(LedgerSteps):
     @activity.defn(name="set_switch")
     @ledger_step
     async def set_switch(self, step: SwitchInput) -> None:
-        await set_switch(self._engine, step.broker, step.switch, actor=step.actor, reason=step.reason, at=step.at)
+        await set_switch(self._engine, step.broker, step.switch, actor=step.actor, reason=step.reason, at=self._now())
 
     @activity.defn(name="set_session")
     @ledger_step
     async def set_session(self, step: SessionInput) -> None:
-        await set_session(self._engine, step.broker, step.session, actor=step.actor, reason=step.detail, at=step.at)
+        await set_session(self._engine, step.broker, step.session, actor=step.actor, reason=step.detail, at=self._now())
 
     async def _quote(self, instrument: str) -> QuoteView:
         """The last quote; unknown (never old, never zero) where Redis cannot be asked."""

@@ -10,7 +10,7 @@ from alphapanda.domain.ids import Broker, OrderId, Tag, WorkflowId
 from alphapanda.domain.reasons import Reason
 from alphapanda.domain.signal import OrderTerms, Signal
 from alphapanda.domain.states import OrderState
-from alphapanda.domain.vocabulary import SessionState, TradingSwitch
+from alphapanda.domain.vocabulary import OrderType, SessionState, TradingSwitch, Validity
 
 Actor = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -60,7 +60,7 @@ class OrderSnapshot(Message):
     attempt: int = 0
     cancel_requested: bool = False
     modify_requested: bool = False
-    resume_state: OrderState | None = None
+    terms: OrderTerms | None = None
 
 
 class OrderInput(Message):
@@ -111,8 +111,8 @@ class DenyCommand(Message):
 class ResolveCommand(Message):
     """A person's verdict on a PARKED order.
 
-    `state`: OPEN (it is at the broker: give `broker_order_id`, and the book is read), REJECTED, CANCELLED or FAILED
-    (it is not), SUBMITTING (send it again with the same tag).
+    `state`: OPEN, PARTIALLY_FILLED or FILLED (it is at the broker: the book is read, under `broker_order_id` where
+    given), REJECTED, CANCELLED or FAILED (it is not), SUBMITTING (send it again with the same tag).
     """
 
     actor: Actor
@@ -121,9 +121,9 @@ class ResolveCommand(Message):
     note: str = ""
 
 
-RESOLUTIONS = frozenset(
-    {OrderState.OPEN, OrderState.REJECTED, OrderState.CANCELLED, OrderState.FAILED, OrderState.SUBMITTING}
-)
+AT_THE_BROKER = frozenset({OrderState.OPEN, OrderState.PARTIALLY_FILLED, OrderState.FILLED})
+NOT_AT_THE_BROKER = frozenset({OrderState.REJECTED, OrderState.CANCELLED, OrderState.FAILED})
+RESOLUTIONS = AT_THE_BROKER | NOT_AT_THE_BROKER | {OrderState.SUBMITTING}
 
 # --- ledger steps (local activities) ---------------------------------------------------------------------------
 
@@ -137,6 +137,8 @@ class CheckInput(Message):
     correlation_id: str
     state: OrderState
     seq: int
+    not_before: AwareDatetime
+    """The workflow's clock: a worker whose own clock is behind must not judge by an earlier moment."""
     approved_by: Actor | None = None
     reserved_exit: bool = False
     patient: bool = False
@@ -169,6 +171,8 @@ class RecordInput(Message):
     quantity: int
     filled_quantity: int
     broker_order_id: str | None = None
+    order_type: OrderType
+    validity: Validity
     price: str | None = None
     trigger_price: str | None = None
     cancel_requested: bool = False
@@ -260,7 +264,8 @@ class BrokerStatus(Message):
     session: SessionState
     session_since: AwareDatetime | None
     switch: TradingSwitch
-    waiting_orders: int
+    waiting_orders: int | None
+    """None where only the ledger could be asked."""
 
 
 class SwitchCommand(Message):
@@ -278,7 +283,6 @@ class SwitchInput(Message):
     switch: TradingSwitch
     actor: Actor
     reason: str
-    at: AwareDatetime
 
 
 class SessionInput(Message):
@@ -286,4 +290,3 @@ class SessionInput(Message):
     session: SessionState
     actor: Actor
     detail: str
-    at: AwareDatetime

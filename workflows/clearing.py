@@ -117,5 +117,5 @@ async def register_for_login(life: OrderLife) -> None:
     broker = workflow.get_external_workflow_handle(broker_workflow_id(life.order.broker))
     try:
         await broker.signal("order_waiting", waiting)
-    except Exception as error:  # noqa: BLE001 - a missing broker workflow must not end the order: it looks again by timer
+    except Exception as error:
         workflow.logger.warning("the broker's workflow could not be told", exc_info=error)

@@ -78,6 +78,6 @@ class Inbox:
             return awake()
         try:
             await workflow.wait_condition(awake, timeout=timeout)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         return True

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.signatures import LedgerSteps
     from alphapanda.domain.execution import OrderReport, TradeReport
     from alphapanda.domain.reasons import Reason, ReasonCode, reason
+    from alphapanda.domain.signal import OrderTerms, Signal
     from alphapanda.domain.states import TERMINAL, OrderState, check_transition
     from alphapanda.domain.tracking import Progress, observe
 
@@ -67,12 +68,11 @@ class OrderLife:
         self.attempt = restored.attempt if restored else 0
         self.cancel_requested = restored.cancel_requested if restored else False
         self.modify_requested = restored.modify_requested if restored else False
-        self.resume_state = restored.resume_state if restored else None
+        self.terms = restored.terms if restored and restored.terms else order.signal.terms
         self._seq = restored.seq if restored else order.seq
         self._published = self.state
         self._pending: list[Entered] = []
         self._trades: list[TradeReport] = []
-        self._terms: dict[str, Decimal | None] = {}
         self._dirty = False
 
     @property
@@ -103,16 +103,23 @@ class OrderLife:
         """Take over what the broker's book says. `found` is the reason shown where the order turned up unexpectedly."""
         self.broker_order_id = report.broker_order_id
         seen = observe(self.progress, report)
-        terms = {"price": report.price, "trigger_price": report.trigger_price}
-        if seen.progress.quantity != self.progress.quantity or (self._terms and terms != self._terms):
-            self._dirty = True
-        self._terms = terms
+        self._dirty = self._dirty or seen.progress.quantity != self.progress.quantity
         self.progress = seen.progress
         self._trades.extend(seen.new_trades)
         for index, (state, why) in enumerate(seen.entered):
             shown = found if found is not None and index == 0 else why
             self._pending.append(Entered(state=state, reason=shown, actor="broker"))
             self._moved(state, shown)
+
+    @property
+    def current_signal(self) -> Signal:
+        """The signal with the terms as they were last changed."""
+        return self.signal.model_copy(update=self.terms.model_dump())
+
+    def change_terms(self, terms: OrderTerms) -> None:
+        """Take over terms the broker accepted; written with the next flush."""
+        self.terms = terms
+        self._dirty = True
 
     def mark(self, *, cancel_requested: bool | None = None, modify_requested: bool | None = None) -> None:
         """Set a flag beside the state; written with the next flush."""
@@ -151,8 +158,10 @@ class OrderLife:
             quantity=self.progress.quantity,
             filled_quantity=self.progress.filled_quantity,
             broker_order_id=self.broker_order_id,
-            price=_text(self._terms.get("price")),
-            trigger_price=_text(self._terms.get("trigger_price")),
+            price=_text(self.terms.price),
+            trigger_price=_text(self.terms.trigger_price),
+            order_type=self.terms.order_type,
+            validity=self.terms.validity,
             cancel_requested=self.cancel_requested,
             modify_requested=self.modify_requested,
         )
@@ -173,7 +182,8 @@ class OrderLife:
         lines = [
             f"**{self.state}**: {self.state.meaning}",
             f"- why: {self.reason}",
-            f"- filled: {self.progress.filled_quantity}/{self.progress.quantity}" + (f" at {average}" if average else ""),
+            f"- filled: {self.progress.filled_quantity}/{self.progress.quantity}"
+            + (f" at {average}" if average else ""),
             f"- tag: {self.tag or 'none yet'} · broker order: {self.broker_order_id or 'none yet'}",
         ]
         lines += [f"- next: {self.next_step}"] if self.next_step else []
@@ -217,7 +227,7 @@ class OrderLife:
             attempt=self.attempt,
             cancel_requested=self.cancel_requested,
             modify_requested=self.modify_requested,
-            resume_state=self.resume_state,
+            terms=self.terms,
         )
 
     def send_before(self, now: datetime) -> datetime:

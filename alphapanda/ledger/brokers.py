@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alphapanda.domain.ids import Broker
+from alphapanda.domain.ids import Broker, OrderId
 from alphapanda.domain.vocabulary import SessionState, TradingSwitch
 
 
@@ -95,3 +95,23 @@ async def set_session(
         await connection.execute(
             _SET_SESSION, {"broker": broker, "session": session, "actor": actor, "reason": reason, "at": at}
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What may still hold an order back in the last moment before it is sent."""
+
+    switch: TradingSwitch
+    cancel_requested: bool
+
+
+_GATE = text("""
+SELECT b.switch, o.cancel_requested FROM orders o JOIN broker_states b USING (broker) WHERE o.order_id = :order_id
+""")
+
+
+async def read_gate(engine: AsyncEngine, order_id: OrderId) -> Gate:
+    """The switch and the order's own cancel request as they stand this instant."""
+    async with engine.connect() as connection:
+        row = (await connection.execute(_GATE, {"order_id": order_id})).one()
+    return Gate(TradingSwitch(row.switch), row.cancel_requested)

@@ -37,9 +37,11 @@ class RecordStep:
     transitions: tuple[Transition, ...]
     trades: tuple[TradeReport, ...]
     quantity: int
+    order_type: str
+    validity: str
+    price: Decimal | None
+    trigger_price: Decimal | None
     broker_order_id: str | None = None
-    price: Decimal | None = None
-    trigger_price: Decimal | None = None
     cancel_requested: bool = False
     modify_requested: bool = False
 
@@ -70,7 +72,7 @@ promise AS (
 _UPDATE_ORDER = """
 UPDATE orders SET state = :state, reason_code = coalesce(:code, reason_code), reason = coalesce(:reason, reason),
     seq = :new_seq, updated_at = :now, quantity = :quantity, filled_quantity = :filled, turnover = :turnover,
-    price = coalesce(:price, price), trigger_price = coalesce(:trigger_price, trigger_price),
+    price = :price, trigger_price = :trigger_price, order_type = :order_type, validity = :validity,
     broker_order_id = coalesce(:broker_order_id, broker_order_id), cancel_requested = :cancel_requested,
     modify_requested = :modify_requested, closed_at = CASE WHEN :release THEN CAST(:now AS timestamptz) END
 WHERE order_id = :order_id
@@ -212,6 +214,8 @@ async def _write(
         "filled": booking.filled if booking else order.filled_quantity,
         "turnover": booking.turnover if booking else order.turnover,
         "price": step.price,
+        "order_type": step.order_type,
+        "validity": step.validity,
         "trigger_price": step.trigger_price,
         "broker_order_id": step.broker_order_id,
         "cancel_requested": step.cancel_requested,

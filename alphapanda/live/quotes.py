@@ -4,9 +4,10 @@ Ticks are floats (the hot path's exception to exact money); `Quote.price` and it
 on the paisa grid the exchange quotes in.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -85,20 +86,28 @@ async def last_quotes(redis: "Redis", instruments: Sequence[str]) -> dict[str, T
     if not instruments:
         return {}
     try:
-        raw: list[bytes | None] = await redis.mget([keys.quote(instrument) for instrument in instruments])
+        raw = cast("list[bytes | None]", await redis.mget([keys.quote(instrument) for instrument in instruments]))
     except (RedisError, OSError) as error:
         raise LiveUnavailable(f"quotes could not be read: {type(error).__name__}") from error
     return {name: _decode_tick.decode(data) if data else None for name, data in zip(instruments, raw, strict=True)}
 
 
-async def tick_batches(redis: "Redis") -> AsyncIterator[tuple[Tick, ...]]:
-    """Batches as they are published, from now on. Raises LiveUnavailable when the connection drops: subscribe again."""
-    pubsub = redis.pubsub(ignore_subscribe_messages=True)
+async def tick_batches(redis: "Redis") -> AsyncGenerator[tuple[Tick, ...], None]:
+    """Batches as they are published, from now on.
+
+    An empty batch says that a subscription has just begun (the first one, or one renewed after a dropped connection):
+    what was published before it was not heard, so read the last quotes again. Raises LiveUnavailable when the
+    connection drops for good: subscribe again.
+    """
+    pubsub = redis.pubsub()
     try:
         await pubsub.subscribe(keys.TICKS_CHANNEL)
         async for message in pubsub.listen():
-            data: bytes = message["data"]
-            yield _decode_batch.decode(data)
+            if message["type"] == "subscribe":
+                yield ()
+            elif message["type"] == "message":
+                data: bytes = message["data"]
+                yield _decode_batch.decode(data)
     except (RedisError, OSError) as error:
         raise LiveUnavailable(f"the tick channel closed: {type(error).__name__}") from error
     finally:

@@ -1,0 +1,136 @@
+"""BrokerWorkflow: one per broker, for ever. Holds its session, its switch, and the orders that wait for a login."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.messages import (
+        BrokerInput,
+        BrokerStatus,
+        SessionCommand,
+        SessionInput,
+        SwitchCommand,
+        SwitchInput,
+        WaitingOrder,
+    )
+    from activities.signatures import LedgerSteps
+    from alphapanda.domain.vocabulary import SessionState, TradingSwitch
+
+LEDGER_TIMEOUT = timedelta(seconds=10)
+LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+
+
+@workflow.defn(name="BrokerWorkflow")
+class BrokerWorkflow:
+    @workflow.init
+    def __init__(self, broker: BrokerInput) -> None:
+        self._broker = broker.broker
+        self._session = broker.session
+        self._session_since = broker.session_since
+        self._switch = broker.switch
+        self._waiting = {order.workflow_id: order for order in broker.waiting}
+        self._to_wake: list[WaitingOrder] = []
+
+    @workflow.run
+    async def run(self, broker: BrokerInput) -> None:
+        self._describe()
+        while not workflow.info().is_continue_as_new_suggested():
+            await workflow.wait_condition(lambda: bool(self._to_wake) or workflow.info().is_continue_as_new_suggested())
+            await self._wake()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._wake()
+        workflow.continue_as_new(self._as_input())
+
+    async def _wake(self) -> None:
+        """Risk first: exits before entries, each in the order in which they began to wait."""
+        waking, self._to_wake = self._to_wake, []
+        for order in sorted(waking, key=lambda each: (not each.is_exit, each.lost_at)):
+            try:
+                await workflow.get_external_workflow_handle(order.workflow_id).signal("session_restored")
+            except Exception as error:
+                workflow.logger.info("a waiting order is gone: %s", order.workflow_id, exc_info=error)
+
+    @workflow.signal
+    async def order_waiting(self, order: WaitingOrder) -> None:
+        """An order found the session dead. A login later than that wakes it at once."""
+        if self._session is SessionState.ACTIVE and self._session_since and self._session_since > order.lost_at:
+            self._to_wake.append(order)
+            return
+        self._waiting[order.workflow_id] = order
+        if self._session is not SessionState.EXPIRED:
+            await self._set_session(SessionState.EXPIRED, "order", "a call found the session dead")
+
+    @workflow.update
+    async def session_opened(self, command: SessionCommand) -> BrokerStatus:
+        await self._set_session(SessionState.ACTIVE, command.actor, command.detail)
+        self._to_wake.extend(self._waiting.values())
+        self._waiting.clear()
+        return self.status()
+
+    @workflow.update
+    async def session_lost(self, command: SessionCommand) -> BrokerStatus:
+        await self._set_session(SessionState.EXPIRED, command.actor, command.detail)
+        return self.status()
+
+    @workflow.update
+    async def halt(self, command: SwitchCommand) -> BrokerStatus:
+        return await self._set_switch(TradingSwitch.HALTED, command)
+
+    @workflow.update
+    async def exits_only(self, command: SwitchCommand) -> BrokerStatus:
+        return await self._set_switch(TradingSwitch.EXITS_ONLY, command)
+
+    @workflow.update
+    async def resume(self, command: SwitchCommand) -> BrokerStatus:
+        return await self._set_switch(TradingSwitch.ENABLED, command)
+
+    @workflow.signal
+    def switch_was_set(self, switch: TradingSwitch) -> None:
+        """The switch was tightened in the ledger while no worker could answer an update."""
+        self._switch = switch
+        self._describe()
+
+    @workflow.query
+    def status(self) -> BrokerStatus:
+        return BrokerStatus(
+            broker=self._broker,
+            session=self._session,
+            session_since=self._session_since,
+            switch=self._switch,
+            waiting_orders=len(self._waiting),
+        )
+
+    async def _set_session(self, session: SessionState, actor: str, detail: str) -> None:
+        self._session, self._session_since = session, workflow.now()
+        self._describe()
+        step = SessionInput(broker=self._broker, session=session, actor=actor, detail=detail)
+        await workflow.execute_local_activity_method(
+            LedgerSteps.set_session, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
+        )
+
+    async def _set_switch(self, switch: TradingSwitch, command: SwitchCommand) -> BrokerStatus:
+        self._switch = switch
+        self._describe()
+        step = SwitchInput(broker=self._broker, switch=switch, actor=command.actor, reason=command.reason)
+        await workflow.execute_local_activity_method(
+            LedgerSteps.set_switch, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
+        )
+        return self.status()
+
+    def _describe(self) -> None:
+        since = f" since {self._session_since:%Y-%m-%d %H:%M:%S} UTC" if self._session_since else ""
+        workflow.set_current_details(
+            f"**{self._broker}**\n- session: {self._session}{since}\n- switch: {self._switch}\n"
+            f"- orders waiting for a login: {len(self._waiting)}"
+        )
+
+    def _as_input(self) -> BrokerInput:
+        return BrokerInput(
+            broker=self._broker,
+            session=self._session,
+            session_since=self._session_since,
+            switch=self._switch,
+            waiting=tuple(self._waiting.values()),
+        )
