@@ -1,11 +1,14 @@
 """Charges of a trade as reported: the one place where the ledger and the paper exchange get them from."""
 
+from datetime import date
+from decimal import Decimal
+
 from alphapanda.domain.calendar import trading_date
 from alphapanda.domain.charges import ChargeableFill, Charges, ChargesUnknown, ChargeTable, SegmentKind, charges_for
 from alphapanda.domain.execution import TradeReport
 from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.money import Money, Price, Quantity
-from alphapanda.domain.vocabulary import Exchange
+from alphapanda.domain.vocabulary import Exchange, Product, Side
 
 _KINDS = {
     InstrumentType.EQUITY: SegmentKind.CASH,
@@ -32,6 +35,32 @@ def charges_of_trade(
         trade_date=trading_date(trade.traded_at),
     )
     return charges_for(fill, table, order_turnover_before=turnover_before)
+
+
+def charges_of(
+    instrument: Instrument,
+    *,
+    side: Side,
+    product: Product,
+    quantity: int,
+    price: Decimal,
+    day: date,
+    turnover_before: Decimal,
+    table: ChargeTable,
+) -> Charges:
+    """The same for a trade that is about to happen, or an estimate of one. `day` is the Indian trading date."""
+    if instrument.instrument_type not in _KINDS:
+        raise ChargesUnknown(f"{instrument.key} is an {instrument.instrument_type}: nothing trades in it")
+    fill = ChargeableFill(
+        exchange=instrument.exchange,
+        segment_kind=_KINDS[instrument.instrument_type],
+        product=product,
+        side=side,
+        quantity=Quantity(quantity),
+        price=Price(price),
+        trade_date=day,
+    )
+    return charges_for(fill, table, order_turnover_before=Money(turnover_before))
 
 
 def _segment_kind(trade: TradeReport, instrument: Instrument | None) -> SegmentKind:
