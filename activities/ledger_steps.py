@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.charging import charge_by
 from activities.messages import (
     ChangeInput,
     ChangeResult,
@@ -26,11 +27,8 @@ from activities.messages import (
 )
 from activities.signatures import LedgerSteps
 from alphapanda.domain.calendar import Calendar
-from alphapanda.domain.charges import Charges, ChargesUnknown, ChargeTable
-from alphapanda.domain.charging import charges_of_trade
-from alphapanda.domain.execution import TradeReport
+from alphapanda.domain.charges import ChargeTable
 from alphapanda.domain.ids import Broker
-from alphapanda.domain.money import Money
 from alphapanda.domain.reasons import Reason
 from alphapanda.domain.states import OrderState
 from alphapanda.ledger.brokers import set_session, set_switch
@@ -143,13 +141,6 @@ class LedgerActivities(LedgerSteps):
     async def record_order(self, step: RecordInput) -> None:
         trade = step.trades[0] if step.trades else None
         instrument = await self._instruments.get(trade.exchange, trade.tradingsymbol) if trade else None
-
-        def charge(booked: TradeReport, turnover_before: Money) -> Charges | None:
-            try:
-                return charges_of_trade(booked, instrument, turnover_before=turnover_before, table=self._charges)
-            except ChargesUnknown:  # the fill is a fact and is booked; its charges show as unknown
-                return None
-
         await record_step(
             self._engine,
             RecordStep(
@@ -169,7 +160,7 @@ class LedgerActivities(LedgerSteps):
                 modify_requested=step.modify_requested,
             ),
             now=self._now(),
-            charge=charge,
+            charge=charge_by(self._charges, instrument),
         )
 
     @activity.defn(name="check_change")

@@ -10,11 +10,16 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from temporalio.client import Client
+from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 import alphapanda.brokers.paper.tables  # noqa: F401 - registers its tables with Base
 from alphapanda.ledger.engine import create_ledger_engine
 from alphapanda.ledger.models import Base
+from alphapanda.settings import Settings
 from alphapanda.stack import EmbeddedStack, StackEndpoints
+from tests.rehearsal import Rehearsal, rehearse
+from workflows.runtime import plugin
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Reference data beside the project; tests that use it skip where it is absent."""
@@ -23,7 +28,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 @pytest.fixture(scope="session")
 async def stack_endpoints(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackEndpoints]:
     """Postgres, Valkey and Temporal of this test process, on their own data directory and ports."""
-    async with EmbeddedStack(tmp_path_factory.mktemp("stack"), ui_port=None, durable=False) as stack:
+    skipping = {"frontend.WorkflowTimeSkippingEnabled": "true"}
+    folder = tmp_path_factory.mktemp("stack")
+    async with EmbeddedStack(folder, ui_port=None, durable=False, temporal_config=skipping) as stack:
         yield stack.endpoints
 
 
@@ -66,6 +73,38 @@ async def redis(stack_endpoints: StackEndpoints) -> AsyncIterator["Redis"]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Real settings as a rehearsal has them, whatever the machine's environment says."""
+    return Settings.load(_env_file=None)
+
+
+@pytest.fixture(scope="session")
+async def temporal(stack_endpoints: StackEndpoints) -> Client:
+    """A client as the product makes it."""
+    assert stack_endpoints.temporal_address is not None
+    return await Client.connect(stack_endpoints.temporal_address, plugins=[plugin()])
+
+
+@pytest.fixture
+async def rehearsal(
+    settings: Settings, ledger_engine: AsyncEngine, redis: "Redis", temporal: Client
+) -> AsyncIterator[Rehearsal]:
+    """A running desk in real time."""
+    async with rehearse(settings, ledger_engine, redis, temporal) as running:
+        yield running
+
+
+@pytest.fixture
+async def skipped(
+    settings: Settings, ledger_engine: AsyncEngine, redis: "Redis", temporal: Client
+) -> AsyncIterator[Rehearsal]:
+    """A running desk whose workflows skip over their waits: minutes pass as soon as an order idles."""
+    skipper = TimeSkipper(temporal, config=TimeSkippingConfig(max_session_skip_count=5000))
+    async with rehearse(settings, ledger_engine, redis, skipper.client) as running:
+        yield running
 
 
 _admin_turn = asyncio.Lock()  # CREATE DATABASE … TEMPLATE refuses to run beside another of the same template

@@ -1,0 +1,1 @@
+"""The processes: `run` supervises one process per role (`orders`, `broker`, `feed`)."""

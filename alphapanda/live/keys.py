@@ -14,6 +14,11 @@ def quote(instrument: str) -> str:
     return f"alphapanda:shared:quote:{instrument}"
 
 
+FEED = "feed"
+ORDERS = "orders"
+BROKER = "broker"
+
+
 def heartbeat(component: str, broker: Broker | None = None) -> str:
     """Last sign of life of a process: `feed` (shared), or `broker` and `orders` of one broker."""
     return f"alphapanda:{broker or 'shared'}:heartbeat:{component}"

@@ -12,10 +12,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
 from alphapanda.stack.errors import StackStartError
@@ -65,11 +65,16 @@ class EmbeddedStack:
         ui_port: int | None,
         durable: bool,
         on_progress: Progress | None = None,
+        temporal_config: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._postgres = PostgresServer(self._data_dir) if postgres else None
         self._valkey = ValkeyServer(self._data_dir) if valkey else None
-        self._temporal = TemporalServer(self._data_dir, ui_port=ui_port, durable=durable) if temporal else None
+        self._temporal = None
+        if temporal:
+            self._temporal = TemporalServer(
+                self._data_dir, ui_port=ui_port, durable=durable, dynamic_config=temporal_config
+            )
         self._on_progress = on_progress or (lambda _component, _message: None)
         self._lock: int | None = None
         self._endpoints: StackEndpoints | None = None

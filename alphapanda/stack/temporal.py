@@ -9,7 +9,9 @@ import contextlib
 import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from alphapanda.stack.errors import StackStartError
 from alphapanda.stack.folders import make_private
@@ -41,12 +43,21 @@ class TemporalServer:
 
     `ui_port`: None = no web UI, 0 = a free port, else that port. `durable`: every commit reaches the disk before it
     is acknowledged, for live money; otherwise a power cut (not a crash) may lose the last moments of paper trading.
+    `dynamic_config` adds to the tuned settings: values as JSON, names as Temporal documents them.
     """
 
-    def __init__(self, data_dir: Path, *, ui_port: int | None, durable: bool) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        ui_port: int | None,
+        durable: bool,
+        dynamic_config: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._data_dir = data_dir
         self._wanted_ui_port = ui_port
         self._durable = durable
+        self._dynamic_config = {**_DYNAMIC_CONFIG, **dynamic_config}
         self._port: int | None = None
         self._ui_port: int | None = None
         self.process: ServerProcess | None = None
@@ -120,7 +131,7 @@ class TemporalServer:
             argv += ["--headless"]
         else:
             argv += ["--ui-port", str(self._ui_port), "--ui-disable-news-fetch"]
-        for key, value in _DYNAMIC_CONFIG.items():
+        for key, value in self._dynamic_config.items():
             argv += ["--dynamic-config-value", f"{key}={value}"]
         for name in SEARCH_ATTRIBUTES:
             argv += ["--search-attribute", f"{name}=Keyword"]

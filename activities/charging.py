@@ -1,0 +1,18 @@
+"""Charges for the ledger: the table's figure, or unknown. A fill is a fact and is booked either way."""
+
+from alphapanda.domain.charges import Charges, ChargesUnknown, ChargeTable
+from alphapanda.domain.charging import charges_of_trade
+from alphapanda.domain.execution import TradeReport
+from alphapanda.domain.instrument import Instrument
+from alphapanda.domain.money import Money
+from alphapanda.ledger.recording import ChargeFill
+
+
+def charge_by(table: ChargeTable, instrument: Instrument | None) -> ChargeFill:
+    def charge(trade: TradeReport, turnover_before: Money) -> Charges | None:
+        try:
+            return charges_of_trade(trade, instrument, turnover_before=turnover_before, table=table)
+        except ChargesUnknown:
+            return None
+
+    return charge

@@ -1,0 +1,39 @@
+"""Late fills: what the broker's book shows of an order whose workflow has ended. A fact, so it is booked."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.charging import charge_by
+from alphapanda.domain.charges import ChargeTable
+from alphapanda.domain.execution import OrderReport
+from alphapanda.domain.tracking import observe
+from alphapanda.ledger.events import Transition
+from alphapanda.ledger.instruments import find_instrument
+from alphapanda.ledger.recording import RecordStep, record_step
+from alphapanda.ledger.tracked import TrackedOrder, booked_trade_ids
+
+
+async def book_late_report(engine: AsyncEngine, order: TrackedOrder, report: OrderReport, *, now: datetime) -> int:
+    """Book the trades of `report` that are not booked yet; returns how many. Running it again books nothing."""
+    seen = observe(order.progress(await booked_trade_ids(engine, order.order_id)), report)
+    if not seen.new_trades:
+        return 0
+    trade = seen.new_trades[0]
+    instrument = await find_instrument(engine, trade.exchange, trade.tradingsymbol)
+    step = RecordStep(
+        order_id=order.order_id,
+        broker=order.broker,
+        correlation_id=order.correlation_id,
+        seq=order.seq,
+        transitions=tuple(Transition(state, why, "reconciliation") for state, why in seen.entered),
+        trades=seen.new_trades,
+        quantity=order.quantity,
+        order_type=order.order_type,
+        validity=order.validity,
+        price=order.price,
+        trigger_price=order.trigger_price,
+        broker_order_id=report.broker_order_id,
+    )
+    await record_step(engine, step, now=now, charge=charge_by(ChargeTable.packaged(), instrument))
+    return len(seen.new_trades)

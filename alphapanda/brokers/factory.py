@@ -1,0 +1,42 @@
+"""Adapters by name: the one place that knows which brokers there are."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alphapanda.brokers.protocol import BrokerAdapter
+from alphapanda.domain.calendar import Calendar
+from alphapanda.domain.execution import OrderReport
+from alphapanda.domain.ids import Broker
+from alphapanda.ledger.instruments import InstrumentCache
+from alphapanda.settings import Settings, SettingsError
+
+
+class RunningBroker(BrokerAdapter, Protocol):
+    """An adapter with work of its own beside the calls: matching, order updates."""
+
+    async def run(self) -> None:
+        """Until cancelled. An exception ends the broker's process, which is started again."""
+        ...
+
+
+async def _ignore(report: OrderReport) -> None: ...
+
+
+def build_broker(
+    name: Broker,
+    settings: Settings,
+    engine: AsyncEngine,
+    redis: "Redis",
+    *,
+    calendar: Calendar | None,
+    on_update: Callable[[OrderReport], Awaitable[None]] = _ignore,
+) -> RunningBroker:
+    """The adapter of a broker. Heavy libraries are imported for the broker that needs them only."""
+    if name == "paper":
+        from alphapanda.brokers.paper.adapter import PaperBroker  # noqa: PLC0415
+
+        return PaperBroker(name, engine, redis, settings.paper, InstrumentCache(engine), calendar, on_update)
+    raise SettingsError(f"ALPHAPANDA_ACTIVE_BROKERS: {name} has no adapter in this version; use paper")

@@ -1,0 +1,64 @@
+"""Migrations from code: up to the head, and the check at every start that the database is there."""
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.ledger.engine import create_ledger_engine
+
+_LOCK_KEY = 0x616C706861  # "alpha": one migration at a time, however many processes start together
+
+
+class LedgerNotMigrated(AlphaPandaError):  # noqa: N818 - named for the condition
+    """The database is not at the revision this version needs."""
+
+    code = "LEDGER_NOT_MIGRATED"
+    default_next_action = "Run `alphapanda bootstrap`."
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration on the packaged scripts, over an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")))
+    config.attributes["connection"] = connection
+    return config
+
+
+async def upgrade(database_url: str, revision: str = "head") -> None:
+    """Migrate up. Safe to repeat and to race: an advisory lock lets one run at a time."""
+    await _run(database_url, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(database_url: str, revision: str = "base") -> None:
+    await _run(database_url, lambda config: command.downgrade(config, revision))
+
+
+async def _run(database_url: str, step: Callable[[Config], None]) -> None:
+    engine = create_ledger_engine(database_url, pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            await connection.run_sync(lambda sync: step(alembic_config(sync)))
+    finally:
+        await engine.dispose()
+
+
+async def verify_head(engine: AsyncEngine) -> None:
+    """Raises LedgerNotMigrated unless the database is exactly at the newest revision."""
+    head = await asyncio.to_thread(lambda: ScriptDirectory.from_config(alembic_config()).get_current_head())
+    async with engine.connect() as connection:
+        try:
+            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        except DBAPIError as error:
+            raise LedgerNotMigrated("the ledger's revision cannot be read") from error
+    if current != head:
+        raise LedgerNotMigrated(f"the ledger is at revision {current or 'none'}, this version needs {head}")

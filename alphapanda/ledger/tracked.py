@@ -1,0 +1,58 @@
+"""Orders as reconciliation needs them: found by tag, with their progress."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alphapanda.domain.ids import Broker, OrderId, WorkflowId
+from alphapanda.domain.states import OrderState
+from alphapanda.domain.tracking import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedOrder:
+    order_id: OrderId
+    broker: Broker
+    workflow_id: WorkflowId
+    correlation_id: str
+    seq: int
+    state: OrderState
+    quantity: int
+    filled_quantity: int
+    turnover: Decimal
+    order_type: str
+    validity: str
+    price: Decimal | None
+    trigger_price: Decimal | None
+
+    def progress(self, trade_ids: frozenset[str]) -> Progress:
+        return Progress(self.state, self.quantity, self.filled_quantity, self.turnover, trade_ids)
+
+
+_BY_TAG = text("""
+SELECT tag, order_id, broker, workflow_id, correlation_id, seq, state, quantity, filled_quantity, turnover, order_type,
+    validity, price, trigger_price
+FROM orders WHERE broker = :broker AND tag = ANY(CAST(:tags AS text[]))
+""")
+
+
+async def orders_by_tag(engine: AsyncEngine, broker: Broker, tags: Sequence[str]) -> dict[str, TrackedOrder]:
+    """The orders that carry the tags; tags of others are left out."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(_BY_TAG, {"broker": broker, "tags": list(tags)})
+        return {row.tag: _order(row._asdict()) for row in rows}
+
+
+def _order(row: dict[str, object]) -> TrackedOrder:
+    del row["tag"]
+    state = OrderState(str(row.pop("state")))
+    return TrackedOrder(state=state, **row)  # type: ignore[arg-type]  # the columns are the fields
+
+
+async def booked_trade_ids(engine: AsyncEngine, order_id: OrderId) -> frozenset[str]:
+    async with engine.connect() as connection:
+        rows = await connection.execute(text("SELECT trade_id FROM fills WHERE order_id = :id"), {"id": order_id})
+        return frozenset(rows.scalars())

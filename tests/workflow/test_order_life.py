@@ -1,0 +1,16 @@
+"""The ordinary life of an order, end to end on the real servers."""
+
+from alphapanda.domain.states import OrderState
+from tests.rehearsal import Rehearsal
+
+S = OrderState
+
+
+async def test_a_market_order_is_filled_and_booked(rehearsal: Rehearsal) -> None:
+    order = await rehearsal.send()
+    row = await rehearsal.until(order, S.FILLED)
+    assert row.filled_quantity == 10
+    assert await rehearsal.path(order) == ["RECEIVED", "VALIDATED", "APPROVED", "SUBMITTING", "FILLED"]
+    assert await rehearsal.scalar("SELECT sum(quantity) FROM fills") == 10
+    assert await rehearsal.scalar("SELECT quantity FROM positions") == 10
+    assert await rehearsal.scalar("SELECT count(*) FROM reservations") == 0

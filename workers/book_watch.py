@@ -1,0 +1,75 @@
+"""The watch over a broker's book: what moved there reaches the order's workflow, or the ledger once it has ended."""
+
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.late_fills import book_late_report
+from activities.messages import SessionCommand
+from alphapanda.brokers.protocol import BrokerAdapter, BrokerError
+from alphapanda.domain.execution import OrderReport
+from alphapanda.domain.ids import Broker
+from alphapanda.domain.states import TERMINAL
+from alphapanda.domain.vocabulary import SessionState
+from alphapanda.ledger.brokers import read_broker_state
+from alphapanda.ledger.tracked import TrackedOrder, orders_by_tag
+from workflows.desk import OrderDesk
+
+log = structlog.get_logger(__name__)
+
+
+class BookWatch:
+    """Updates are nudges: the workflow reads the book itself. Only a fill of an ended order is booked from here."""
+
+    def __init__(self, broker: Broker, engine: AsyncEngine, desk: OrderDesk) -> None:
+        self._broker = broker
+        self._engine = engine
+        self._desk = desk
+
+    async def on_update(self, report: OrderReport) -> None:
+        """An order changed at the broker. May come twice, late or never."""
+        if report.tag is None:
+            return
+        known = await orders_by_tag(self._engine, self._broker, [report.tag])
+        if report.tag in known:
+            await self._pass_on(known[report.tag], report)
+
+    async def compare(self, broker: BrokerAdapter) -> None:
+        """Read the whole book once and pass on every order that the ledger sees differently."""
+        try:
+            reports = {report.tag: report for report in await broker.orders() if report.tag is not None}
+        except BrokerError as error:
+            log.info("the book could not be read", broker=self._broker, code=error.code, error=str(error))
+            return
+        known = await orders_by_tag(self._engine, self._broker, list(reports))
+        for tag, order in known.items():
+            report = reports[tag]
+            missing_fill = report.filled_quantity > order.filled_quantity
+            if missing_fill or (report.status.is_final and order.state not in TERMINAL):
+                whole = await broker.order(report.broker_order_id)
+                if whole is not None:
+                    await self._pass_on(order, whole)
+
+    async def _pass_on(self, order: TrackedOrder, report: OrderReport) -> None:
+        if await self._desk.nudge(order.workflow_id):
+            return
+        booked = await book_late_report(self._engine, order, report, now=datetime.now(UTC))
+        if booked:
+            log.warning("booked a fill of an ended order", order_id=order.order_id, broker=self._broker, trades=booked)
+
+    async def follow_session(self, broker: BrokerAdapter) -> None:
+        """Tell the broker's workflow when the session is not what it is thought to be."""
+        try:
+            session = (await broker.session()).state
+        except BrokerError as error:
+            log.info("the session could not be read", broker=self._broker, code=error.code)
+            return
+        thought = await read_broker_state(self._engine, self._broker)
+        if thought is not None and thought.session is session:
+            return
+        command = SessionCommand(actor=f"worker of {self._broker}", detail=f"the broker says {session}")
+        if session is SessionState.ACTIVE:
+            await self._desk.session_opened(self._broker, command)
+        elif session is not SessionState.UNKNOWN:
+            await self._desk.session_lost(self._broker, command)

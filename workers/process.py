@@ -1,0 +1,103 @@
+"""What every worker process does: settings, logs, connections opened in order and released in reverse, a drain."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from alphapanda.logging import configure_logging
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.endpoints import resolve_endpoints
+from alphapanda.ledger.engine import create_ledger_engine
+from alphapanda.settings import Settings
+from alphapanda.stack.process import die_with_parent
+from workflows.desk import OrderDesk, order_policy
+from workflows.runtime import connect
+
+log = structlog.get_logger(__name__)
+
+CONNECT_PATIENCE_S = 30.0
+CONNECT_RETRY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a role works with. `stop` is set by SIGTERM or SIGINT: finish what is under way, then return."""
+
+    settings: Settings
+    engine: AsyncEngine
+    redis: "Redis"
+    client: Client
+    desk: OrderDesk
+    stop: asyncio.Event
+
+
+Role = Callable[[Resources], Awaitable[None]]
+
+
+def run_role(name: str, role: Role) -> int:
+    """Run a role to its end and return the exit code: the outermost edge of a worker process."""
+    die_with_parent()
+    try:
+        settings = Settings.load()
+        configure_logging(settings, role=name)
+        asyncio.run(_run(name, role, settings))
+    except AlphaPandaError as error:
+        sys.stderr.write(f"{error.code}: {error}\n{error.next_action}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _run(name: str, role: Role, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    async with contextlib.AsyncExitStack() as opened:
+        endpoints = resolve_endpoints(settings)
+        engine = create_ledger_engine(endpoints.database_url, pool_size=settings.database.pool_size)
+        opened.push_async_callback(engine.dispose)
+        redis = Redis.from_url(endpoints.redis_url)
+        opened.push_async_callback(redis.aclose)
+        client = await _patiently(lambda: connect(settings, endpoints), stop)
+        if client is None:
+            return
+        desk = OrderDesk(client, engine, order_policy(settings))
+        log.info("started", role=name)
+        await role(Resources(settings, engine, redis, client, desk, stop))
+        log.info("stopped", role=name)
+
+
+async def _patiently(connecting: Callable[[], Awaitable[Client]], stop: asyncio.Event) -> Client | None:
+    """Servers may still be starting: try for a while. None when told to stop meanwhile."""
+    deadline = asyncio.get_running_loop().time() + CONNECT_PATIENCE_S
+    while not stop.is_set():
+        try:
+            return await connecting()
+        except AlphaPandaError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("waiting for Temporal", error=str(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), CONNECT_RETRY_S)
+    return None
+
+
+async def every(interval_s: float, stop: asyncio.Event, work: Callable[[], Awaitable[None]], name: str) -> None:
+    """Do `work` now and every `interval_s` until `stop`; a failure is logged and tried again next time."""
+    while not stop.is_set():
+        try:
+            await work()
+        except Exception:
+            log.exception("a periodic task failed", task=name)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), interval_s)
