@@ -51,6 +51,11 @@ _NEXT_STEPS: dict[OrderState, str] = {
 # fmt: on
 
 
+def next_step(state: OrderState) -> str:
+    """What happens next to an order in this state, or what a person can do, in one sentence."""
+    return _NEXT_STEPS.get(state, "Nothing: it has ended.")
+
+
 class OrderLife:
     """State, progress and flags of one order, with the events not yet written."""
 
@@ -193,7 +198,7 @@ class OrderLife:
 
     @property
     def next_step(self) -> str:
-        return _NEXT_STEPS.get(self.state, "Nothing: it has ended.")
+        return next_step(self.state)
 
     def status(self) -> OrderStatus:
         return OrderStatus(
