@@ -4,6 +4,7 @@
 to the book. A draft is applied only after the same changes landed in the tables; a draft that lost is thrown away.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -110,6 +111,8 @@ class Draft:
         self.orders: dict[str, PaperOrder] = {}
         self.positions: dict[PositionKey, PaperPosition] = {}
         self.trades: list[PaperTrade] = []
+        self._trades_of: dict[str, tuple[PaperTrade, ...]] = {}
+        self._taken: Counter[tuple[str, str]] = Counter()
         self._orders_of: dict[str, dict[str, PaperOrder]] = {}
 
     @property
@@ -163,12 +166,16 @@ class Draft:
     def taken(self, key: str, tick: Tick) -> int:
         """How much of the tick's volume our orders have taken already."""
         name = tick_name(tick)
-        before = self._book.taken.get(key, {}).get(name, 0)
-        return before + sum(trade.quantity for trade in self.trades if trade.tick == name and trade.key == key)
+        return self._book.taken.get(key, {}).get(name, 0) + self._taken[key, name]
+
+    def add_trade(self, trade: PaperTrade) -> None:
+        self.trades.append(trade)
+        self._trades_of[trade.broker_order_id] = (*self.trades_of(trade.broker_order_id), trade)
+        self._taken[trade.key, trade.tick] += trade.quantity
 
     def trades_of(self, broker_order_id: str) -> tuple[PaperTrade, ...]:
         """The order's trades made in this draft."""
-        return tuple(trade for trade in self.trades if trade.broker_order_id == broker_order_id)
+        return self._trades_of.get(broker_order_id, ())
 
     def next_id(self, day: date) -> str:
         """A new order or trade id: 16 digits, sortable; unique because a draft lands only on the version it read."""

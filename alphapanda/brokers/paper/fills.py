@@ -106,7 +106,7 @@ class Filler:
             traded_at=now,
             tick=matching.tick_name(tick),
         )
-        draft.trades.append(trade)
+        draft.add_trade(trade)
         left = order.remaining - quantity
         return draft.put(
             replace(

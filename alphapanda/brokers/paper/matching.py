@@ -101,7 +101,7 @@ def room(volume: int | None, participation: Decimal, taken: int, lot_size: int) 
 
 def tick_name(tick: Tick) -> str:
     """Names a tick for ever, so that its volume is shared by every path that matches against it."""
-    return f"{tick.received_at!r}/{tick.exchange_time!r}"
+    return f"{tick.received_at:.6f}/{tick.exchange_time:.6f}/{tick.last_price:.4f}/{tick.volume}"
 
 
 def priority(order: PaperOrder) -> tuple[bool, Decimal, str]:
