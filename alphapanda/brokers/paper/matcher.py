@@ -7,7 +7,7 @@ wait in a backlog per instrument, in their order; what gathers while a change is
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 
 import structlog
@@ -137,14 +137,12 @@ class Matcher:
         loop = asyncio.get_running_loop()
         next_poll = loop.time()
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout_at(next_poll):
                     await self._wake.wait()
-            except TimeoutError:
+            catch_up = loop.time() >= next_poll  # also when ticks never let it sleep
+            if catch_up:
                 next_poll = loop.time() + _POLL_S
-                catch_up = True
-            else:
-                catch_up = False
             self._wake.clear()
             try:
                 await self.step(catch_up=catch_up)
