@@ -7,7 +7,7 @@ page stays where it was while new rows arrive.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Row, Select
@@ -24,7 +24,7 @@ _NOT_MIGRATED = ("42P01", "42703")  # undefined table, undefined column
 _CANNOT_SERVE = ("08", "53", "57")  # connection, resources, shutting down or starting up
 
 Item = TypeVar("Item")
-Key = TypeVar("Key", bound=NamedTuple)
+Key = TypeVar("Key", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""`python -m api`: the API's process."""
+
+import signal
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.logging import configure_logging
+from alphapanda.settings import Settings, SettingsError
+from alphapanda.stack.parent import die_with_parent
+from api.app import create_app
+
+GRACE_S = 10
+"""How long open requests may take to end once the process is told to stop."""
+
+_log = structlog.get_logger("alphapanda.api")
+
+
+class Server(uvicorn.Server):
+    """Says where it listens: with port 0 only the running server knows."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        for server in self.servers if self.started else ():
+            for each in server.sockets:
+                host, port = each.getsockname()[:2]
+                _log.info("api_listening", host=host, port=port)
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises SettingsError where it cannot listen."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.api.host,
+        port=settings.api.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    try:
+        # Bound here rather than by uvicorn, which would answer a taken port with an exit of its own.
+        listening = config.bind_socket()
+    except (OSError, SystemExit) as error:
+        raise SettingsError(
+            f"ALPHAPANDA_API__PORT: cannot listen on {settings.api.host}:{settings.api.port}",
+            next_action="Stop what uses it, or choose another ALPHAPANDA_API__HOST or ALPHAPANDA_API__PORT (0 = any).",
+        ) from error
+    # uvicorn stops in order on these, then raises them again: being asked to stop is no failure.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda _number, _frame: sys.exit(0))
+    with listening:
+        Server(config).run(sockets=[listening])
+
+
+def main() -> int:
+    die_with_parent()
+    try:
+        settings = Settings.load()
+        configure_logging(settings, role="api")
+        serve(settings)
+    except AlphaPandaError as error:
+        sys.stderr.write(f"{error.code}: {error}\n{error.next_action}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
