@@ -12,6 +12,7 @@ from alphapanda.settings import Environment, Settings
 from api.auth import BearerAuthMiddleware, bearer_scheme
 from api.correlation import CorrelationMiddleware
 from api.docs import render
+from api.limits import BodyLimitMiddleware
 from api.openapi import document
 from api.problems import UnexpectedErrorMiddleware, add_problem_handlers
 from api.routers import brokers, health, instruments, orders, portfolios, signals, strategies
@@ -20,7 +21,6 @@ from api.services import Services
 PREFIX = "/api/v1"
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
 DOCS_PATH = "/docs"
-_LARGEST_BODY = 64 * 1024
 
 _DESCRIPTION = (
     "A crash-proof order desk. Decimals are strings, times are RFC 3339 in UTC, errors are RFC 9457 problem documents "
@@ -52,7 +52,6 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=OPENAPI_PATH,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=_LARGEST_BODY,
     )
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     guarded = APIRouter(prefix=PREFIX, dependencies=[Security(bearer_scheme)])
@@ -67,7 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         return HTMLResponse(render(app.openapi()))
 
     add_problem_handlers(app)
-    # The last added is the outermost: id, then the net for the unexpected, then who may call.
+    # The last added is the outermost: id, the net for the unexpected, who may call, how much they may send.
+    app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(BearerAuthMiddleware, token=token, public_paths=public)
     app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(CorrelationMiddleware)

@@ -70,7 +70,7 @@ async def list_signals(
     limit: int,
 ) -> Page[SignalWithOrders, SignalKey]:
     """Signals addressed to any of `brokers`, newest first, with their orders on those brokers only."""
-    statement = select(*_columns).where(_signals.c.brokers.overlap(cast(list(brokers), ARRAY(Text))))
+    statement = select(*_columns).where(_signals.c.brokers.bool_op("&&")(cast(list(brokers), ARRAY(Text))))
     if strategy_id is not None:
         statement = statement.where(_signals.c.strategy_id == strategy_id)
     key = (_signals.c.accepted_at, _signals.c.signal_id)
