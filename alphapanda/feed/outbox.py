@@ -8,6 +8,7 @@ import structlog
 
 from alphapanda.domain.errors import InvalidValueError
 from alphapanda.domain.signal import Signal
+from alphapanda.feed.cancelling import cancel_and_wait
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class SignalOutbox:
         self._in_flight = asyncio.Semaphore(in_flight)
         self._capacity = capacity
         self._changed = asyncio.Event()
+        self._closed = False
         self._give_up_after_s = give_up_after_s
         self._emit_timeout_s = emit_timeout_s
         self._first_pause_s = first_pause_s
@@ -81,21 +83,21 @@ class SignalOutbox:
         tasks = set(self._tasks)
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._closed = True
+        await cancel_and_wait(tasks)
         for queue in self._queues.values():
             for signal in queue:
-                self._give_up(signal, "the feed was stopped")
+                self._give_up(signal, "the feed was stopped while it was on its way")
         self._queues.clear()
 
     async def _deliver_all(self, instrument: str) -> None:
         queue = self._queues[instrument]
-        while queue:
+        while queue and not self._closed:
             await self._deliver(queue[0])
             queue.popleft()
             self._changed.set()
-        del self._queues[instrument]
+        if not queue:
+            del self._queues[instrument]
 
     async def _deliver(self, signal: Signal) -> None:
         loop = asyncio.get_running_loop()
@@ -113,7 +115,7 @@ class SignalOutbox:
             else:
                 self.delivered += 1
                 return
-            if loop.time() + pause > ends:
+            if self._closed or loop.time() + pause > ends:
                 self._give_up(signal, failure)
                 return
             self.retried += 1

@@ -28,7 +28,7 @@ BAR_S = 60
 _BAR_HEADER = ("timestamp", "open", "high", "low", "close", "volume")
 _TICK_HEADER = ("timestamp", "token", "ltp")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 &_-]{0,63}")
-_TICK_NAME = re.compile(r"(?:ticks_)?(?P<label>.+?)(?:_(?P<token>\d+))?(?:_\d{8})?")
+_TICK_NAME = re.compile(r"(?:ticks_)?(?P<label>.+?)(?:_(?P<token>\d+))??(?:_\d{8})?")
 _MAX_PRICE = 1e7
 
 Row = tuple[float, str, int, float, int | None]

@@ -6,12 +6,13 @@ be away: its ticks are dropped and counted, strategies and signals go on. The so
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import structlog
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
+from alphapanda.feed.cancelling import cancel_and_wait
 from alphapanda.feed.outbox import Emit, SignalOutbox
 from alphapanda.feed.router import StrategyRouter
 from alphapanda.feed.source import Clock, TickSource
@@ -66,9 +67,10 @@ class FeedRunner:
         self._router = StrategyRouter(strategies, source.instruments, brokers)
         self._outbox = outbox or SignalOutbox(emit)
         self._state = FeedState.NEW
-        self._running: asyncio.Task[None] | None = None
-        self._ended = asyncio.Event()
-        self._stop_requested = False
+        self._feeding: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._over = asyncio.Event()  # the state is final
+        self._ended = asyncio.Event()  # and nothing of ours runs any more
         self._publish_again_at = 0.0
         self._started_at: float | None = None
         self._last_tick: Tick | None = None
@@ -110,26 +112,20 @@ class FeedRunner:
             raise FeedStateError(f"run: the feed is {self._state}, not {FeedState.NEW}")
         self._state = FeedState.RUNNING
         self._started_at = self._now()
-        beating = asyncio.create_task(self._keep_beating(), name="feed heartbeat") if self._beat else None
-        self._running = asyncio.create_task(self._feed(), name="feed")
+        beating = asyncio.create_task(self._keep_beating(), name="feed heartbeat")
+        self._feeding = asyncio.create_task(self._feed(), name="feed")
         try:
-            await self._running
-        except asyncio.CancelledError:
-            await self._end(FeedState.STOPPED)
-            if not self._stop_requested:
-                raise  # it was the caller who was cancelled
-        except BaseException as error:
-            self._error = f"{type(error).__name__}: {error}"
-            await self._end(FeedState.FAILED)
-            raise
-        else:
-            await self._end(FeedState.FINISHED)
-        finally:
-            if beating is not None:
-                beating.cancel()
-                await asyncio.gather(beating, return_exceptions=True)
-            await self._beat_once()
+            await asyncio.wait({self._feeding})
+        finally:  # reached when our caller is cancelled, too
+            await self._stop_feeding(self._feeding)
+            await self._outbox.close(grace_s=self._stop_grace_s)
+            error = None if self._feeding.cancelled() else self._feeding.exception()
+            self._state = self._outcome(error)
+            self._over.set()
+            await asyncio.wait({beating})
             self._ended.set()
+        if error is not None:
+            raise error
         return self.stats()
 
     async def stop(self) -> None:
@@ -137,10 +133,20 @@ class FeedRunner:
         if self._state is FeedState.NEW:
             self._state = FeedState.STOPPED
             self._ended.set()
-        self._stop_requested = True
-        if self._running is not None and not self._running.done():
-            self._running.cancel()
+        if self._feeding is not None:
+            await self._stop_feeding(self._feeding)
         await self._ended.wait()
+
+    async def _stop_feeding(self, feeding: asyncio.Task[None]) -> None:
+        if not feeding.done():
+            self._stopping = True
+            await cancel_and_wait({feeding})
+
+    def _outcome(self, error: BaseException | None) -> FeedState:
+        if error is not None:
+            self._error = f"{type(error).__name__}: {error}"
+            return FeedState.FAILED
+        return FeedState.STOPPED if self._stopping else FeedState.FINISHED
 
     async def _feed(self) -> None:
         async with aclosing(self._source.batches()) as batches:
@@ -172,14 +178,13 @@ class FeedRunner:
                 return
         self._unpublished += len(batch)
 
-    async def _end(self, state: FeedState) -> None:
-        await self._outbox.close(grace_s=self._stop_grace_s)
-        self._state = state
-
     async def _keep_beating(self) -> None:
-        while True:
+        while not self._over.is_set():
             await self._beat_once()
-            await asyncio.sleep(self._beat_every_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._beat_every_s):
+                    await self._over.wait()
+        await self._beat_once()
 
     async def _beat_once(self) -> None:
         if self._beat is not None:
