@@ -33,6 +33,8 @@ _OUTCOMES: dict[type[BrokerError], CallOutcome] = {
     AmbiguousOutcome: CallOutcome.AMBIGUOUS,
 }
 
+_LATER = frozenset({CallOutcome.NOT_AUTHENTICATED, CallOutcome.RATE_LIMITED, CallOutcome.UNAVAILABLE})
+
 
 class BrokerActivities(BrokerCalls):
     """The activities of one broker's queue. A message for another broker is refused: paper never reaches a live one."""
@@ -66,8 +68,8 @@ class BrokerActivities(BrokerCalls):
             if withheld is not None:
                 return withheld
         except BrokerError as error:
-            # The book could not be read: whether an earlier attempt went through stays open, and nothing is sent now.
-            return await self._ended(error, fallback=CallOutcome.AMBIGUOUS)
+            ended = await self._ended(error)  # the book could not be read: nothing is sent now
+            return ended if ended.outcome in _LATER else ended.model_copy(update={"outcome": CallOutcome.UNAVAILABLE})
         except Exception as error:  # the ledger could not be asked for the switch: nothing was sent
             activity.logger.warning("not sent: the last check failed", exc_info=error)
             return CallResult(outcome=CallOutcome.UNAVAILABLE, message=f"the last check failed: {type(error).__name__}")
@@ -137,16 +139,17 @@ class BrokerActivities(BrokerCalls):
             report = None  # the request was taken; the order is read again soon
         return CallResult(outcome=CallOutcome.DONE, broker_order_id=call.broker_order_id, report=report)
 
-    async def _ended(self, error: BrokerError, *, fallback: CallOutcome | None = None) -> CallResult:
+    async def _ended(self, error: BrokerError) -> CallResult:
         outcome = _OUTCOMES.get(type(error), CallOutcome.AMBIGUOUS)
         if outcome is CallOutcome.NOT_AUTHENTICATED:
             # Told to the ledger at once, so that the next order waits instead of trying.
-            await set_session(
-                self._engine, self._broker.name, SessionState.EXPIRED,
-                actor="broker", reason=error.message, at=self._now(),
-            )  # fmt: skip
-        elif fallback is not None:
-            outcome = fallback
+            try:
+                await set_session(
+                    self._engine, self._broker.name, SessionState.EXPIRED,
+                    actor="broker", reason=error.message, at=self._now(),
+                )  # fmt: skip
+            except Exception as unwritten:  # what the broker said stands, whether or not it could be written down
+                activity.logger.warning("the dead session could not be recorded", exc_info=unwritten)
         retry_after = error.retry_after_s if isinstance(error, RateLimited) else 1.0
         return CallResult(outcome=outcome, message=error.message, retry_after_s=retry_after)
 

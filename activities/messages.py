@@ -12,7 +12,7 @@ from alphapanda.domain.signal import OrderTerms, Signal
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import OrderType, SessionState, TradingSwitch, Validity
 
-Actor = Annotated[str, Field(min_length=1, max_length=100)]
+Actor = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class Message(BaseModel):
@@ -105,7 +105,7 @@ class ApproveCommand(Message):
 
 class DenyCommand(Message):
     actor: Actor
-    note: str = ""
+    note: str = Field(default="", max_length=500)
 
 
 class ResolveCommand(Message):
@@ -117,8 +117,8 @@ class ResolveCommand(Message):
 
     actor: Actor
     state: OrderState
-    broker_order_id: str | None = None
-    note: str = ""
+    broker_order_id: str | None = Field(default=None, max_length=100)
+    note: str = Field(default="", max_length=500)
 
 
 AT_THE_BROKER = frozenset({OrderState.OPEN, OrderState.PARTIALLY_FILLED, OrderState.FILLED})

@@ -32,16 +32,22 @@ class BrokerWorkflow:
         self._switch = broker.switch
         self._waiting = {order.workflow_id: order for order in broker.waiting}
         self._to_wake: list[WaitingOrder] = []
+        self._writing = 0
 
     @workflow.run
     async def run(self, broker: BrokerInput) -> None:
         self._describe()
         while not workflow.info().is_continue_as_new_suggested():
-            await workflow.wait_condition(lambda: bool(self._to_wake) or workflow.info().is_continue_as_new_suggested())
-            await self._wake()
+            await workflow.wait_condition(lambda: self._can_wake() or workflow.info().is_continue_as_new_suggested())
+            if self._can_wake():
+                await self._wake()
         await workflow.wait_condition(workflow.all_handlers_finished)
         await self._wake()
         workflow.continue_as_new(self._as_input())
+
+    def _can_wake(self) -> bool:
+        """An order that wakes asks the ledger for the session, so it is woken once that is written."""
+        return bool(self._to_wake) and not self._writing
 
     async def _wake(self) -> None:
         """Risk first: exits before entries, each in the order in which they began to wait."""
@@ -59,6 +65,7 @@ class BrokerWorkflow:
             self._to_wake.append(order)
             return
         self._waiting[order.workflow_id] = order
+        self._describe()
         if self._session is not SessionState.EXPIRED:
             await self._set_session(SessionState.EXPIRED, "order", "a call found the session dead")
 
@@ -67,6 +74,7 @@ class BrokerWorkflow:
         await self._set_session(SessionState.ACTIVE, command.actor, command.detail)
         self._to_wake.extend(self._waiting.values())
         self._waiting.clear()
+        self._describe()
         return self.status()
 
     @workflow.update
@@ -106,9 +114,11 @@ class BrokerWorkflow:
         self._session, self._session_since = session, workflow.now()
         self._describe()
         step = SessionInput(broker=self._broker, session=session, actor=actor, detail=detail)
+        self._writing += 1
         await workflow.execute_local_activity_method(
             LedgerSteps.set_session, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
         )
+        self._writing -= 1
 
     async def _set_switch(self, switch: TradingSwitch, command: SwitchCommand) -> BrokerStatus:
         self._switch = switch

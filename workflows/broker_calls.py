@@ -1,6 +1,6 @@
 """How an OrderWorkflow calls its broker: one activity on the broker's own queue, never retried by Temporal."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -24,7 +24,7 @@ URGENT = Priority(priority_key=1)
 NORMAL = Priority(priority_key=3)
 
 
-async def submit(life: OrderLife) -> CallResult:
+async def submit(life: OrderLife, send_before: datetime) -> CallResult:
     """Send the order. A dead worker, a time-out or a bug is AMBIGUOUS: only the book can tell."""
     if life.tag is None:
         raise ValueError("the tag is stored before anything is sent")
@@ -34,9 +34,10 @@ async def submit(life: OrderLife) -> CallResult:
             broker=life.order.broker, order_id=life.order.order_id, tag=life.tag, terms=life.signal.terms
         ),
         is_exit=life.is_exit,
-        send_before=life.send_before(workflow.now()),
+        send_before=send_before,
         correlation_id=life.order.correlation_id,
-        read_book_first=life.attempt > 1,
+        # An order that was retried after FAILED (its events go on from there) may have been sent in its earlier life.
+        read_book_first=life.attempt > 1 or life.order.seq > 1,
     )
     try:
         return await workflow.execute_activity_method(

@@ -48,6 +48,7 @@ class Request:
 class Inbox:
     def __init__(self) -> None:
         self._waiting: deque[Request] = deque()
+        self._taken: list[Request] = []
         self.nudged = False
         self.session_restored = False
 
@@ -61,11 +62,23 @@ class Inbox:
         self._waiting.append(request)
         return await request.answer
 
+    def post(self, command: Command) -> None:
+        """Hand over a command that nobody waits for."""
+        request = Request(command, asyncio.get_running_loop().create_future())
+        request.answer.add_done_callback(lambda answer: answer.exception())  # a refusal is nobody's to hear
+        self._waiting.append(request)
+
     def take(self) -> Request | None:
-        return self._waiting.popleft() if self._waiting else None
+        if not self._waiting:
+            return None
+        self._taken = [*(each for each in self._taken if not each.answer.done()), self._waiting.popleft()]
+        return self._taken[-1]
 
     def refuse_all(self, code: str, message: str) -> None:
-        while (request := self.take()) is not None:
+        """Answer whoever still waits, those included whose command was taken but came to nothing."""
+        while self.take() is not None:
+            pass
+        for request in self._taken:
             request.refuse(code, message)
 
     async def wait(self, timeout: timedelta | None, *, nudge: bool = False, session: bool = False) -> bool:

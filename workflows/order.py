@@ -1,7 +1,9 @@
 """OrderWorkflow: one signal at one broker, from RECEIVED to its end. Reads like the business it does."""
 
+import asyncio
+
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.clearing import clear
 from workflows.inbox import Inbox, refusal
@@ -30,12 +32,13 @@ class OrderWorkflow:
     def __init__(self, order: OrderInput) -> None:
         self._life = OrderLife(order)
         self._inbox = Inbox()
+        self._inbox.nudged = order.resumed is not None  # what came while the run changed hands is read now
 
     @workflow.run
     async def run(self, order: OrderInput) -> OrderStatus:
         life, inbox = self._life, self._inbox
         try:
-            await self._live(order)
+            await self._unless_cancelled(asyncio.create_task(self._live(order)))
         except Exception as error:
             await self._fail(error)
         inbox.refuse_all("ORDER_ENDED", f"the order is {life.state}")
@@ -43,6 +46,23 @@ class OrderWorkflow:
         if life.state is OrderState.FAILED:
             raise ApplicationError(str(life.reason), type=str(life.reason.code), non_retryable=True)
         return life.status()
+
+    async def _unless_cancelled(self, living: "asyncio.Task[None]") -> None:
+        """Temporal's own "request cancellation" becomes a cancel of the order.
+
+        It must not tear the workflow from an order that is on the wire or rests at the broker: who cancels the
+        workflow means the order. The life is a task of its own, which that cancellation does not reach.
+        """
+        asked = False
+        while not living.done():
+            try:
+                await workflow.wait_condition(living.done)
+            except asyncio.CancelledError:
+                if asked or workflow.cancellation_reason() is None:
+                    raise  # the worker lets go of the workflow, nobody cancelled it
+                asked = True
+                self._inbox.post(CancelCommand(actor="temporal"))
+        await living
 
     async def _live(self, order: OrderInput) -> None:
         life, inbox = self._life, self._inbox
@@ -68,7 +88,10 @@ class OrderWorkflow:
             raise RuntimeError(f"the order is {life.state} and cannot go on") from error
         life.enter(OrderState.FAILED, reason(ReasonCode.INTERNAL_ERROR, error=f"{type(cause).__name__}: {cause}"))
         life.publish()
-        await life.flush()
+        try:
+            await life.flush()
+        except ActivityError as unwritten:
+            raise RuntimeError("the order failed, and the ledger refuses to record that") from unwritten
 
     @workflow.query
     def status(self) -> OrderStatus:

@@ -71,6 +71,8 @@ class OrderLife:
         self.broker_order_id = restored.broker_order_id if restored else None
         self.is_exit = restored.is_exit if restored else False
         self.attempt = restored.attempt if restored else 0
+        self.unproved = False
+        """Whether an attempt to send it ended without proof: only the book can tell that nothing is there."""
         self.cancel_requested = restored.cancel_requested if restored else False
         self.modify_requested = restored.modify_requested if restored else False
         self.terms = restored.terms if restored and restored.terms else order.signal.terms

@@ -5,12 +5,12 @@ broker's order book by the tag; what the book does not settle is PARKED for a pe
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
 from workflows.broker_calls import look_up, submit
-from workflows.clearing import SESSION_RECHECK, register_for_login
+from workflows.clearing import register_for_login, session_recheck
 from workflows.inbox import Inbox, Request
 from workflows.order_life import OrderLife
 
@@ -23,20 +23,35 @@ with workflow.unsafe.imports_passed_through():
         CancelCommand,
         ResolveCommand,
     )
+    from alphapanda.domain.execution import OrderReport
     from alphapanda.domain.reasons import Reason, ReasonCode, reason
     from alphapanda.domain.states import OrderState
 
 S = OrderState
 
+PROVED_UNSENT = frozenset({CallOutcome.NOT_AUTHENTICATED, CallOutcome.RATE_LIMITED, CallOutcome.UNAVAILABLE})
+
 UNREACHED_RETRY = timedelta(seconds=2)
 PARKED_RECHECK = timedelta(minutes=5)
+MAX_PARKED_RECHECK = timedelta(hours=1)
 MAX_RESOLVE_INTERVAL = timedelta(seconds=15)
+PROVED_ABSENT = 3
+"""Reads in a row that must miss the tag before an order counts as absent: one read may have met a lagging book."""
 
 
 async def send(life: OrderLife, inbox: Inbox) -> None:
     """Send until the outcome is proved. Leaves the order working, ended, or AWAITING_AUTH (proved unsent)."""
+    if life.attempt == 0:
+        await _cancel_unsent(life, inbox)
+    deadline = life.send_before(workflow.now())
     while life.state is S.SUBMITTING:
-        result = await _submitted(life, inbox)
+        result = await _submitted(life, inbox, deadline)
+        if life.unproved and result.outcome in PROVED_UNSENT:
+            # This attempt placed nothing; what became of an earlier one is still open.
+            result = result.model_copy(update={"outcome": CallOutcome.AMBIGUOUS})
+        if life.cancel_requested and result.outcome in PROVED_UNSENT:
+            life.enter(S.CANCELLED, reason(ReasonCode.PERSON_CANCELLED))
+            break
         match result.outcome:
             case CallOutcome.DONE:
                 _placed(life, result)
@@ -53,8 +68,10 @@ async def send(life: OrderLife, inbox: Inbox) -> None:
             case CallOutcome.UNAVAILABLE:
                 await _pause_unsent(life, inbox, UNREACHED_RETRY)
             case CallOutcome.AMBIGUOUS:
+                life.unproved = True
                 life.enter(S.UNKNOWN, reason(ReasonCode.SUBMIT_OUTCOME_UNKNOWN, message=result.message))
                 await _settle(life, inbox)
+                deadline = life.send_before(workflow.now())  # whoever decided to send it again did so now
     await life.flush()
 
 
@@ -66,10 +83,10 @@ def _placed(life: OrderLife, result: CallResult) -> None:
     life.enter(S.OPEN, reason(ReasonCode.BROKER_ACCEPTED, broker_order_id=result.broker_order_id), "broker")
 
 
-async def _submitted(life: OrderLife, inbox: Inbox) -> CallResult:
+async def _submitted(life: OrderLife, inbox: Inbox, deadline: datetime) -> CallResult:
     """The call's result; a cancel that comes meanwhile is written at once, where the worker's last check reads it."""
     life.publish()
-    call = asyncio.create_task(submit(life))
+    call = asyncio.create_task(submit(life, deadline))
     while not call.done():
         await workflow.wait_condition(lambda: call.done() or inbox.has_request)
         await _note_cancels(life, inbox)
@@ -91,6 +108,11 @@ async def _pause_unsent(life: OrderLife, inbox: Inbox, pause: timedelta) -> None
     """The broker proved that this attempt placed nothing: wait, and let a cancel end the order here."""
     await life.flush()
     await inbox.wait(pause)
+    await _cancel_unsent(life, inbox)
+
+
+async def _cancel_unsent(life: OrderLife, inbox: Inbox) -> None:
+    """Nothing is at the broker: a cancel ends the order at once."""
     while life.state is S.SUBMITTING and (request := inbox.take()) is not None:
         if isinstance(request.command, CancelCommand):
             actor = request.command.actor
@@ -124,7 +146,7 @@ async def _settle(life: OrderLife, inbox: Inbox) -> None:
         inbox.nudged = False
         await _note_cancels(life, inbox)
         interval = min(interval * 1.5, MAX_RESOLVE_INTERVAL)
-    if absent and life.policy.resend_when_absent and not life.cancel_requested:
+    if absent >= PROVED_ABSENT and life.policy.resend_when_absent and not life.cancel_requested:
         life.enter(S.SUBMITTING, reason(ReasonCode.SUBMIT_PROVED_ABSENT, reads=absent, tag=life.tag))
         return None
     said = f"absent in {absent} reads" if absent else result.message or str(result.outcome)
@@ -142,13 +164,15 @@ async def _parked(life: OrderLife, inbox: Inbox) -> None:
     """Until a person resolves it, or the book shows it after all."""
     await life.flush()
     life.publish()
+    recheck = PARKED_RECHECK
     while life.state is S.PARKED:
-        asked = await inbox.wait(PARKED_RECHECK, nudge=True)
+        look = not await inbox.wait(recheck, nudge=True) or inbox.nudged
         inbox.nudged = False
         while life.state is S.PARKED and (request := inbox.take()) is not None:
             await _decide(life, request)
-        if life.state is S.PARKED and not asked:
+        if life.state is S.PARKED and look:
             _adopt(life, await look_up(life))
+            recheck = min(recheck * 2, MAX_PARKED_RECHECK)
 
 
 async def _decide(life: OrderLife, request: Request) -> None:
@@ -159,10 +183,14 @@ async def _decide(life: OrderLife, request: Request) -> None:
     facts = {"by": command.actor, "note": command.note or "none"}
     why = reason(ReasonCode.PERSON_RESOLVED, **facts)
     if command.state in AT_THE_BROKER:
-        life.broker_order_id = command.broker_order_id or life.broker_order_id
+        life.broker_order_id = command.broker_order_id
         result = await look_up(life)
-        if result.report is None:
+        if result.report is None or not _is_ours(life, result.report):
             life.broker_order_id = None
+        if result.report is not None and not _is_ours(life, result.report):
+            request.refuse("RESOLVE_NOT_THIS_ORDER", f"order {result.report.broker_order_id} of the book is another")
+            return
+        if result.report is None:
             said = "has no such order" if result.outcome is CallOutcome.DONE else f"cannot be read ({result.message})"
             request.refuse("RESOLVE_NOT_IN_BOOK", f"the broker's book {said}")
             return
@@ -177,6 +205,13 @@ async def _decide(life: OrderLife, request: Request) -> None:
     request.done(life.status())
 
 
+def _is_ours(life: OrderLife, report: OrderReport) -> bool:
+    """Whether a row of the book that a person named can be this order; a row placed by hand carries no tag."""
+    terms = life.signal
+    what = (report.exchange, report.tradingsymbol, report.side, report.product)
+    return report.tag in (None, life.tag) and what == (terms.exchange, terms.tradingsymbol, terms.side, terms.product)
+
+
 async def wait_for_login(life: OrderLife, inbox: Inbox) -> None:
     """Stay in AWAITING_AUTH until somebody logs in, then restore the state it left."""
     left = life.state
@@ -184,11 +219,14 @@ async def wait_for_login(life: OrderLife, inbox: Inbox) -> None:
     await life.flush()
     life.publish()
     await register_for_login(life)
-    restored = False
-    while not restored:
-        # The timer is the safety net for a wake-up that got lost: the next read finds out.
-        restored = not await inbox.wait(SESSION_RECHECK, session=True) or inbox.session_restored
+    looks = 1
+    while not inbox.session_restored:
+        asked = await inbox.wait(session_recheck(looks), session=True)
         await _note_cancels(life, inbox)
+        # The timer is the safety net for a wake-up that got lost: a book that can be read proves the session.
+        if not asked and (await look_up(life)).outcome is CallOutcome.DONE:
+            break
+        looks += not asked
     inbox.session_restored = False
     life.enter(left, reason(ReasonCode.SESSION_RESTORED))
     await life.flush()

@@ -7,6 +7,7 @@ broker's book. What arrives with a nudge is never trusted.
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from workflows.broker_calls import look_up, request_cancel, request_change
 from workflows.inbox import Inbox, Request
@@ -16,6 +17,7 @@ from workflows.sending import wait_for_login
 with workflow.unsafe.imports_passed_through():
     from activities.messages import CallOutcome, CallResult, CancelCommand, ChangeInput, ModifyCommand
     from activities.signatures import LedgerSteps
+    from alphapanda.domain.signal import OrderTerms
     from alphapanda.domain.states import WORKING, OrderState
 
 CANCEL_RETRY = timedelta(seconds=2)
@@ -74,6 +76,8 @@ async def _serve(life: OrderLife, inbox: Inbox, request: Request) -> None:
 async def _cancel(life: OrderLife, inbox: Inbox, request: Request) -> None:
     life.mark(cancel_requested=True)
     result = await request_cancel(life)
+    if result.outcome is CallOutcome.NOT_AUTHENTICATED:
+        request.done(life.status())  # it is kept, and asked for again as soon as somebody has logged in
     if result.outcome in REFUSED:
         # Most often it filled in the meantime: the book says which.
         life.mark(cancel_requested=False)
@@ -95,23 +99,42 @@ async def _modify(life: OrderLife, inbox: Inbox, request: Request, command: Modi
         filled_quantity=life.progress.filled_quantity,
         change=command.change,
     )
-    checked = await workflow.execute_local_activity_method(
-        LedgerSteps.check_change, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
-    )
+    try:
+        checked = await workflow.execute_local_activity_method(
+            LedgerSteps.check_change, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
+        )
+    except ActivityError as error:  # the order itself goes on as it is
+        request.refuse("CHANGE_NOT_CHECKED", f"the change could not be checked: {error.cause or error}")
+        return
     if checked.refusal is not None or checked.terms is None:
         request.refuse("CHANGE_REFUSED", str(checked.refusal))
         return
     life.mark(modify_requested=True)
     result = await request_change(life, command.change)
     life.mark(modify_requested=False)
-    if result.outcome in REFUSED:
-        await _read(life, inbox, await look_up(life))
-        request.refuse("ORDER_MODIFY_REFUSED", f"the broker refused: {result.message}; the order is {life.state}")
-        return
+    if result.outcome is CallOutcome.AMBIGUOUS:
+        result = await _as_the_book_has_it(life, checked.terms, result)
     if result.outcome is CallOutcome.DONE:
         life.change_terms(checked.terms)
-    await _read(life, inbox, result)
-    request.done(life.status())
+        await _read(life, inbox, result)
+        request.done(life.status())
+    elif result.outcome in REFUSED:
+        await _read(life, inbox, await look_up(life))
+        request.refuse("ORDER_MODIFY_REFUSED", f"the broker refused: {result.message}; the order is {life.state}")
+    else:
+        request.refuse("ORDER_MODIFY_NOT_DONE", f"the order is as it was ({result.outcome}): {result.message}")
+        await _read(life, inbox, result)
+
+
+async def _as_the_book_has_it(life: OrderLife, terms: OrderTerms, unclear: CallResult) -> CallResult:
+    """What became of a change whose answer was lost: DONE where the book shows the new terms."""
+    result = await look_up(life)
+    if result.report is None:
+        return unclear
+    shown = (result.report.quantity, result.report.order_type, result.report.price, result.report.trigger_price)
+    if shown == (terms.quantity, terms.order_type, terms.price, terms.trigger_price):
+        return result
+    return unclear.model_copy(update={"report": result.report})
 
 
 async def _read(life: OrderLife, inbox: Inbox, result: CallResult) -> None:

@@ -74,6 +74,9 @@ class ReasonCode(StrEnum):
     # fmt: on
 
 
+MAX_DETAIL = 1000
+
+
 class Reason(BaseModel):
     """A reason code with its facts. `str()` gives `CATEGORY_CONDITION: key=value, key=value`."""
 
@@ -87,5 +90,6 @@ class Reason(BaseModel):
 
 
 def reason(code: ReasonCode, **facts: object) -> Reason:
-    """A reason whose facts are rendered `key=value` in the order given."""
-    return Reason(code=code, detail=", ".join(f"{key}={value}" for key, value in facts.items()))
+    """A reason whose facts are rendered `key=value` in the order given, on one line: people and brokers wrote parts."""
+    detail = ", ".join(f"{key}={value}" for key, value in facts.items())
+    return Reason(code=code, detail=" ".join(detail.replace("\x00", " ").split())[:MAX_DETAIL])

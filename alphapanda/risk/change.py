@@ -13,9 +13,16 @@ from alphapanda.risk.rules import EXIT_RULES, denials
 
 
 def changed_terms(terms: OrderTerms, change: OrderChange) -> OrderTerms:
-    """The terms after the change. Raises pydantic.ValidationError when they contradict each other."""
-    wanted = {**terms.model_dump(), **change.model_dump(exclude_none=True)}
-    return OrderTerms.model_validate(wanted)
+    """The terms after the change. Raises pydantic.ValidationError when they contradict each other.
+
+    A new order type drops the prices it does not have; what the change itself names must fit.
+    """
+    kept = terms.model_dump()
+    if change.order_type is not None and not change.order_type.has_limit_price:
+        kept["price"] = None
+    if change.order_type is not None and not change.order_type.has_trigger:
+        kept["trigger_price"] = None
+    return OrderTerms.model_validate({**kept, **change.model_dump(exclude_none=True)})
 
 
 def refuse_change(signal: Signal, terms: OrderTerms, filled: int, facts: Facts, *, is_exit: bool) -> Reason | None:

@@ -66,11 +66,14 @@ def clear(
     if signal.is_expired(facts.now):
         return Verdict(((S.EXPIRED, reason(ReasonCode.SIGNAL_EXPIRED, expires_at=signal.expires_at)),))
     if state is S.AWAITING_AUTH:
-        return _after_login(signal, facts, reserved_exit=reserved_exit)
-    closed, opens = _market_hours(signal, facts) if state is not S.AWAITING_APPROVAL else (None, None)
+        return _after_login(signal, facts, reserved_exit=reserved_exit, patient=patient)
+    unapproved = state is S.AWAITING_APPROVAL and approved_by is None
+    closed, opens = (None, None) if unapproved else _market_hours(signal, facts)
     if state is S.AWAITING_MARKET and opens is not None:
         return Verdict((), wait_until=opens)  # woken before the open
     if state not in (S.RECEIVED, S.AWAITING_MARKET):
+        if opens is not None and state is S.VALIDATED:  # it closed while the order waited for a quote
+            return Verdict(((S.AWAITING_MARKET, _until(opens)),), wait_until=opens)
         if closed is not None:
             return Verdict(((S.DENIED, closed),))
         return _risk(signal, facts, (), approved_by=approved_by, patient=patient)
@@ -81,9 +84,12 @@ def clear(
     if breach is not None:
         return Verdict(((S.INVALID, breach),) if first else (validated, (S.DENIED, breach)))
     if opens is not None:
-        waiting = reason(ReasonCode.MARKET_WAITING_FOR_OPEN, opens=opens.isoformat())
-        return Verdict((validated, (S.AWAITING_MARKET, waiting)), wait_until=opens)
+        return Verdict((validated, (S.AWAITING_MARKET, _until(opens))), wait_until=opens)
     return _risk(signal, facts, (validated,), approved_by=approved_by, patient=patient)
+
+
+def _until(opens: datetime) -> Reason:
+    return reason(ReasonCode.MARKET_WAITING_FOR_OPEN, opens=opens.isoformat())
 
 
 def _breach(signal: Signal, facts: Facts) -> Reason | None:
@@ -136,14 +142,17 @@ def _gate(facts: Facts) -> Step:
     return S.SUBMITTING, reason(ReasonCode.SUBMIT_INTENT_RECORDED)
 
 
-def _after_login(signal: Signal, facts: Facts, *, reserved_exit: bool) -> Verdict:
+def _after_login(signal: Signal, facts: Facts, *, reserved_exit: bool, patient: bool) -> Verdict:
     """What may have changed during the outage is asked again; sizes are not, the exposure is reserved."""
     if _session_is_dead(facts):
         return Verdict((), is_exit=reserved_exit)
     restored: Step = (S.APPROVED, reason(ReasonCode.SESSION_RESTORED))
     candidate = Candidate(signal, facts.quote, reserved_exit, facts.now, approved=True)
     rules = EXIT_RULES if reserved_exit else RECHECK_RULES
-    refusal = next((found for rule in rules if (found := rule(candidate, facts.book, facts.limits))), None)
+    closed, _ = _market_hours(signal, facts)
+    refusal = closed or next((found for rule in rules if (found := rule(candidate, facts.book, facts.limits))), None)
+    if refusal is not None and patient and refusal.code in _QUOTE_REASONS:
+        return Verdict((), is_exit=reserved_exit, needs_quote=True)
     if refusal is not None:
         return Verdict((restored, (S.DENIED, refusal)), is_exit=reserved_exit)
     return Verdict((restored, _gate(facts)), is_exit=reserved_exit)

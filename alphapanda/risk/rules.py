@@ -89,7 +89,9 @@ def daily_loss_holds(candidate: Candidate, book: Book, limits: Limits) -> Reason
 
 def price_is_inside_the_collar(candidate: Candidate, book: Book, limits: Limits) -> Reason | None:
     quote, price = candidate.quote.price, candidate.signal.price or candidate.signal.trigger_price
-    if quote is None or price is None:
+    # Measured at a fresh quote only: while the feed is down, an old one must not hold back an exit.
+    fresh = candidate.quote.is_fresh(candidate.now, timedelta(seconds=limits.quote_max_age_s))
+    if quote is None or price is None or not fresh:
         return None
     away = abs(price - quote) * Decimal(100) / quote
     if away <= limits.price_collar_percent:
