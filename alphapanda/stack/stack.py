@@ -193,15 +193,19 @@ def read_endpoints(data_dir: Path) -> StackEndpoints | None:
     return None
 
 
+def stored(data_dir: Path) -> list[str]:
+    """The folders in the data directory that `erase` would remove."""
+    return [name for name in ("temporal", "valkey", "postgres", "postgres.new", "logs") if (data_dir / name).exists()]
+
+
 async def erase(data_dir: Path) -> None:
     """Forgets everything the servers stored, and nothing else in the folder. Raises StackStartError while in use."""
     data_dir = data_dir.absolute()
     lock = await _take(data_dir)
     try:
         remove_all_short(data_dir)
-        for name in ("temporal", "valkey", "postgres", "postgres.new", "logs"):
-            if (data_dir / name).exists():
-                await asyncio.to_thread(shutil.rmtree, data_dir / name)
+        for name in stored(data_dir):
+            await asyncio.to_thread(shutil.rmtree, data_dir / name)
     except PermissionError as error:
         raise _not_ours(error, "data_dir") from error
     finally:
