@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
@@ -22,6 +21,7 @@ from alphapanda.brokers.protocol import (
 from alphapanda.domain.reasons import ReasonCode, reason
 from alphapanda.domain.vocabulary import SessionState
 from alphapanda.ledger.brokers import read_gate, set_session
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.risk.rules import switch_refusal
 
 _OUTCOMES: dict[type[BrokerError], CallOutcome] = {
@@ -43,7 +43,7 @@ class BrokerActivities(BrokerCalls):
         self,
         *,
         broker: BrokerAdapter,
-        engine: AsyncEngine,
+        engine: LedgerEngine,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._broker = broker

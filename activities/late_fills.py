@@ -2,19 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from activities.charging import charge_by
 from alphapanda.domain.charges import ChargeTable
 from alphapanda.domain.execution import OrderReport
 from alphapanda.domain.tracking import observe
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.events import Transition
 from alphapanda.ledger.instruments import find_instrument
 from alphapanda.ledger.recording import RecordStep, record_step
 from alphapanda.ledger.tracked import TrackedOrder, booked_trade_ids
 
 
-async def book_late_report(engine: AsyncEngine, order: TrackedOrder, report: OrderReport, *, now: datetime) -> int:
+async def book_late_report(engine: LedgerEngine, order: TrackedOrder, report: OrderReport, *, now: datetime) -> int:
     """Book the trades of `report` that are not booked yet; returns how many. Running it again books nothing."""
     seen = observe(order.progress(await booked_trade_ids(engine, order.order_id)), report)
     if not seen.new_trades:

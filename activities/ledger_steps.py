@@ -6,11 +6,11 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import asyncpg  # type: ignore[import-untyped]
 from pydantic import ValidationError
 from redis.asyncio import Redis
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -34,6 +34,7 @@ from alphapanda.domain.states import OrderState
 from alphapanda.ledger.brokers import set_session, set_switch
 from alphapanda.ledger.changing import reserve_change
 from alphapanda.ledger.clearing import ClearingStep, clear_order
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.events import Transition
 from alphapanda.ledger.instruments import InstrumentCache
 from alphapanda.ledger.recording import RecordStep, record_step
@@ -47,6 +48,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_UNREACHABLE = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+
+
 def ledger_step(step: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
     """A lost connection is retried by Temporal; anything else is a bug or poison, which a retry would only repeat."""
 
@@ -54,15 +67,14 @@ def ledger_step(step: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await step(*args, **kwargs)
-        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+        except (*_UNREACHABLE, OSError, TimeoutError) as error:
             raise ApplicationError(
                 f"the ledger cannot be reached: {type(error).__name__}", type="LEDGER_UNAVAILABLE"
             ) from None
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise ApplicationError("the ledger closed the connection", type="LEDGER_UNAVAILABLE") from None
+        except (DBAPIError, asyncpg.PostgresError) as error:
             # The driver's message is kept; the statement's parameters are not.
-            raise ApplicationError(f"{error.orig}", type="LEDGER_REFUSED", non_retryable=True) from None
+            said = error.orig if isinstance(error, DBAPIError) else error
+            raise ApplicationError(f"{said}", type="LEDGER_REFUSED", non_retryable=True) from None
         except Exception as error:
             raise ApplicationError(
                 f"{type(error).__name__}: {error}", type="INTERNAL_ERROR", non_retryable=True
@@ -77,7 +89,7 @@ class LedgerActivities(LedgerSteps):
     def __init__(
         self,
         *,
-        engine: AsyncEngine,
+        engine: LedgerEngine,
         redis: "Redis",
         limits: Mapping[Broker, Limits],
         calendar: Calendar | None,
@@ -170,13 +182,14 @@ class LedgerActivities(LedgerSteps):
         instrument = await self._instruments.get(signal.exchange, signal.tradingsymbol)
         quote = await self._quote(signal.instrument)
         limits, now = self._limits[step.broker], self._now()
+        unrealised = await self._marks.unrealised(step.broker)
         try:
             terms = changed_terms(signal.terms, step.change)
         except ValidationError as error:
             return ChangeResult(refusal=contradiction(error))
 
         def decide(book: Book, is_exit: bool) -> Reason | None:
-            facts = Facts(instrument, self._calendar, quote, book, limits, now)
+            facts = Facts(instrument, self._calendar, quote, book.marked(unrealised), limits, now)
             return refuse_change(signal, terms, step.filled_quantity, facts, is_exit=is_exit)
 
         remaining = signal.model_copy(update={"quantity": max(terms.quantity - step.filled_quantity, 0)})

@@ -9,12 +9,12 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.engine.url import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 import alphapanda.brokers.paper.tables  # noqa: F401 - registers its tables with Base
-from alphapanda.ledger.engine import create_ledger_engine
+from alphapanda.ledger.engine import LedgerEngine, create_ledger_engine
 from alphapanda.ledger.models import Base
 from alphapanda.settings import Settings
 from alphapanda.stack import EmbeddedStack, StackEndpoints
@@ -59,7 +59,7 @@ async def ledger_url(stack_endpoints: StackEndpoints, template_database: str) ->
 
 
 @pytest.fixture
-async def ledger_engine(ledger_url: str) -> AsyncIterator[AsyncEngine]:
+async def ledger_engine(ledger_url: str) -> AsyncIterator[LedgerEngine]:
     engine = create_ledger_engine(ledger_url)
     yield engine
     await engine.dispose()
@@ -90,7 +90,7 @@ async def temporal(stack_endpoints: StackEndpoints) -> Client:
 
 @pytest.fixture
 async def rehearsal(
-    settings: Settings, ledger_engine: AsyncEngine, redis: "Redis", temporal: Client
+    settings: Settings, ledger_engine: LedgerEngine, redis: "Redis", temporal: Client
 ) -> AsyncIterator[Rehearsal]:
     """A running desk in real time."""
     async with rehearse(settings, ledger_engine, redis, temporal) as running:
@@ -99,7 +99,7 @@ async def rehearsal(
 
 @pytest.fixture
 async def skipped(
-    settings: Settings, ledger_engine: AsyncEngine, redis: "Redis", temporal: Client
+    settings: Settings, ledger_engine: LedgerEngine, redis: "Redis", temporal: Client
 ) -> AsyncIterator[Rehearsal]:
     """A running desk whose workflows skip over their waits: minutes pass as soon as an order idles."""
     skipper = TimeSkipper(temporal, config=TimeSkippingConfig(max_session_skip_count=5000))

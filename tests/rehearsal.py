@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -24,6 +23,7 @@ from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side
 from alphapanda.ledger.brokers import register_brokers
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.instruments import InstrumentCache, save_instruments
 from alphapanda.live.quotes import Tick, publish
 from alphapanda.settings import Settings
@@ -53,7 +53,7 @@ class Rehearsal:
     """Handles on the running parts, and the few words the tests speak in."""
 
     settings: Settings
-    engine: AsyncEngine
+    engine: LedgerEngine
     redis: "Redis"
     client: Client
     desk: OrderDesk
@@ -121,7 +121,7 @@ def make_signal(**terms: Any) -> Signal:
 
 @contextlib.asynccontextmanager
 async def rehearse(
-    settings: Settings, engine: AsyncEngine, redis: "Redis", client: Client, *, broker_worker: bool = True
+    settings: Settings, engine: LedgerEngine, redis: "Redis", client: Client, *, broker_worker: bool = True
 ) -> AsyncIterator[Rehearsal]:
     """Everything running; whatever workflows a test leaves open are ended with it."""
     await register_brokers(engine, [PAPER], now=datetime.now(UTC))

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.late_fills import book_late_report
 from activities.messages import SessionCommand
@@ -13,6 +12,7 @@ from alphapanda.domain.ids import Broker
 from alphapanda.domain.states import TERMINAL
 from alphapanda.domain.vocabulary import SessionState
 from alphapanda.ledger.brokers import read_broker_state
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.tracked import TrackedOrder, orders_by_tag
 from workflows.desk import OrderDesk
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 class BookWatch:
     """Updates are nudges: the workflow reads the book itself. Only a fill of an ended order is booked from here."""
 
-    def __init__(self, broker: Broker, engine: AsyncEngine, desk: OrderDesk) -> None:
+    def __init__(self, broker: Broker, engine: LedgerEngine, desk: OrderDesk) -> None:
         self._broker = broker
         self._engine = engine
         self._desk = desk

@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from alphapanda.logging import configure_logging
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.endpoints import resolve_endpoints
-from alphapanda.ledger.engine import create_ledger_engine
+from alphapanda.ledger.engine import LedgerEngine, create_ledger_engine
+from alphapanda.logging import configure_logging
 from alphapanda.settings import Settings
 from alphapanda.stack.process import die_with_parent
 from workflows.desk import OrderDesk, order_policy
@@ -32,7 +31,7 @@ class Resources:
     """What a role works with. `stop` is set by SIGTERM or SIGINT: finish what is under way, then return."""
 
     settings: Settings
-    engine: AsyncEngine
+    engine: LedgerEngine
     redis: "Redis"
     client: Client
     desk: OrderDesk

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import (
     Client,
     WorkflowHandle,
@@ -56,6 +55,7 @@ from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import TradingSwitch
 from alphapanda.ledger.brokers import read_broker_state, set_switch
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.intake import SignalConflict, record_signal, recorded_signal, unstarted_orders
 from alphapanda.ledger.retrying import receive_again
 from alphapanda.settings import Settings
@@ -125,7 +125,7 @@ class OrderDesk:
     def __init__(
         self,
         client: Client,
-        engine: AsyncEngine,
+        engine: LedgerEngine,
         policy: OrderPolicy,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -299,7 +299,8 @@ class OrderDesk:
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             code = cause.type if isinstance(cause, ApplicationError) and cause.type else "ORDER_COMMAND_REFUSED"
-            raise CommandRefused(str(cause), refusal_code=code) from error
+            said = cause.message if isinstance(cause, ApplicationError) else str(cause)
+            raise CommandRefused(said, refusal_code=code) from error
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise WorkflowsUnavailable("no worker answered in time; the command may still be carried out") from error
         except RPCError as error:

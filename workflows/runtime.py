@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.plugin import SimplePlugin
@@ -23,6 +22,7 @@ from alphapanda.domain.charges import ChargeTable
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import ORDERS_TASK_QUEUE
 from alphapanda.endpoints import Endpoints
+from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.risk.book import Limits
 from alphapanda.settings import Settings
 from workflows.broker import BrokerWorkflow
@@ -98,7 +98,7 @@ def deployment(name: str) -> WorkerDeploymentConfig:
     )
 
 
-def orders_worker(client: Client, engine: AsyncEngine, redis: "Redis", settings: Settings) -> Worker:
+def orders_worker(client: Client, engine: LedgerEngine, redis: "Redis", settings: Settings) -> Worker:
     """The worker of the `orders` queue: all workflows and the ledger steps.
 
     A process that starts orders runs one on the same client, so that Temporal hands it the first task at once.
@@ -118,7 +118,7 @@ def orders_worker(client: Client, engine: AsyncEngine, redis: "Redis", settings:
     )
 
 
-def ledger_activities(engine: AsyncEngine, redis: "Redis", settings: Settings) -> list[Any]:
+def ledger_activities(engine: LedgerEngine, redis: "Redis", settings: Settings) -> list[Any]:
     limits = Limits.model_validate(settings.risk.model_dump())
     steps = LedgerActivities(
         engine=engine,

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alphapanda.domain.ids import Broker, OrderId
 from alphapanda.domain.vocabulary import SessionState, TradingSwitch
+from alphapanda.ledger.engine import LedgerEngine
+from alphapanda.ledger.fast import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,12 @@ class Gate:
     cancel_requested: bool
 
 
-_GATE = text("""
+_GATE = Statement("""
 SELECT b.switch, o.cancel_requested FROM orders o JOIN broker_states b USING (broker) WHERE o.order_id = :order_id
 """)
 
 
-async def read_gate(engine: AsyncEngine, order_id: OrderId) -> Gate:
+async def read_gate(engine: LedgerEngine, order_id: OrderId) -> Gate:
     """The switch and the order's own cancel request as they stand this instant."""
-    async with engine.connect() as connection:
-        row = (await connection.execute(_GATE, {"order_id": order_id})).one()
-    return Gate(TradingSwitch(row.switch), row.cancel_requested)
+    row = (await engine.fast.fetch(_GATE, {"order_id": order_id}))[0]
+    return Gate(TradingSwitch(row["switch"]), row["cancel_requested"])

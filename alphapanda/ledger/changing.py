@@ -3,24 +3,28 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from alphapanda.domain.ids import Broker, OrderId
 from alphapanda.domain.reasons import Reason
 from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import OrderState
-from alphapanda.ledger.clearing import ClearingStep, lock_order, read_book
+from alphapanda.ledger.clearing import IS_EXIT, ClearingStep, book_of, read_portfolio
+from alphapanda.ledger.engine import LedgerEngine, PortfolioMoved
+from alphapanda.ledger.fast import Fetch, Statement
 from alphapanda.risk.book import Book
 
-_RESERVE = text("""
-UPDATE reservations SET quantity = greatest(quantity, :quantity) WHERE order_id = :order_id RETURNING 1
+_RESERVE = Statement("""
+WITH turn AS (
+    UPDATE portfolios SET version = version + 1 WHERE broker = :broker AND version = :version RETURNING 1
+), raised AS (
+    UPDATE reservations SET quantity = greatest(quantity, CAST(:quantity AS bigint)) FROM turn
+    WHERE order_id = :order_id RETURNING 1
+)
+SELECT 1 FROM turn
 """)
-_IS_EXIT = text("SELECT is_exit FROM reservations WHERE order_id = :order_id")
 
 
 async def reserve_change(
-    engine: AsyncEngine,
+    engine: LedgerEngine,
     order_id: OrderId,
     broker: Broker,
     remaining: Signal,
@@ -34,10 +38,15 @@ async def reserve_change(
     brings the reservation back to what is open.
     """
     step = ClearingStep(order_id, broker, remaining, "", OrderState.OPEN, 0, timedelta(0), "")
-    async with engine.begin() as connection:
-        await lock_order(connection, order_id)
-        is_exit = (await connection.execute(_IS_EXIT, {"order_id": order_id})).scalar_one_or_none()
-        refusal = decide(await read_book(connection, step, now), bool(is_exit))
+
+    async def attempt(fetch: Fetch) -> Reason | None:
+        reserved = await fetch(IS_EXIT, {"order_id": order_id})
+        row = await read_portfolio(fetch, step, now)
+        refusal = decide(book_of(row), bool(reserved and reserved[0]["is_exit"]))
         if refusal is None:
-            await connection.execute(_RESERVE, {"order_id": order_id, "quantity": remaining.quantity})
-    return refusal
+            values = {"broker": broker, "version": row["version"], "order_id": order_id, "quantity": remaining.quantity}
+            if not await fetch(_RESERVE, values):
+                raise PortfolioMoved
+        return refusal
+
+    return await engine.in_turn(broker, attempt)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from alphapanda.domain.ids import OrderId
 from alphapanda.domain.reasons import Reason, ReasonCode
 from alphapanda.domain.states import OrderState
+from alphapanda.ledger.fast import Fetch, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +18,18 @@ class Transition:
     actor: str
 
 
-_AFTER = text("""
+_AFTER = Statement("""
 SELECT to_state, reason_code, reason, actor FROM order_events WHERE order_id = :order_id AND seq > :seq ORDER BY seq
 """)
 
 
-async def transitions_after(connection: AsyncConnection, order_id: OrderId, seq: int) -> tuple[Transition, ...]:
+async def transitions_after(fetch: Fetch, order_id: OrderId, seq: int) -> tuple[Transition, ...]:
     """What was recorded after event `seq`: how a step that runs again learns what it did."""
-    rows = await connection.execute(_AFTER, {"order_id": order_id, "seq": seq})
-    return tuple(Transition(OrderState(r.to_state), _parsed(r.reason_code, r.reason), r.actor) for r in rows)
+    rows = await fetch(_AFTER, {"order_id": order_id, "seq": seq})
+    return tuple(
+        Transition(OrderState(row["to_state"]), _parsed(row["reason_code"], row["reason"]), row["actor"])
+        for row in rows
+    )
 
 
 def _parsed(code: str, rendered: str) -> Reason:
@@ -49,9 +50,10 @@ def event_parameters(transitions: Sequence[Transition], from_state: OrderState) 
 
 INSERT_EVENTS = """
 INSERT INTO order_events (order_id, seq, broker, at, from_state, to_state, reason_code, reason, actor, correlation_id)
-SELECT :order_id, :seq + ordinal, :broker, :now, from_state, to_state, code, reason, actor, :correlation_id
-FROM unnest(CAST(:from_states AS text[]), CAST(:to_states AS text[]), CAST(:codes AS text[]),
+SELECT :order_id, CAST(:seq AS integer) + ordinal, :broker, CAST(:now AS timestamptz), from_state, to_state, code,
+    reason, actor, :correlation_id
+FROM turn, unnest(CAST(:from_states AS text[]), CAST(:to_states AS text[]), CAST(:codes AS text[]),
     CAST(:reasons AS text[]), CAST(:actors AS text[]))
     WITH ORDINALITY AS step (from_state, to_state, code, reason, actor, ordinal)
 """
-"""A CTE body; parameters from `event_parameters` plus order_id, seq, broker, now, correlation_id."""
+"""A CTE body after a CTE `turn`; parameters of `event_parameters`, order_id, seq, broker, now, correlation_id."""

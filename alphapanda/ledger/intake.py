@@ -8,13 +8,15 @@ from typing import Any
 
 import orjson
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker, OrderId, SignalId, order_id, order_workflow_id
 from alphapanda.domain.reasons import ReasonCode
 from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import OrderState
+from alphapanda.ledger.engine import LedgerEngine
+from alphapanda.ledger.fast import Statement
 
 
 class SignalConflict(AlphaPandaError):  # noqa: N818 - named for the condition
@@ -42,7 +44,7 @@ class Recorded:
 
 
 # The unique key decides the winner among racing repeats; the losers see nothing inserted and read what is there.
-_INSERT = text("""
+_INSERT = Statement("""
 WITH accepted AS (
     INSERT INTO signals (signal_id, strategy_id, brokers, exchange, tradingsymbol, side, quantity, order_type, product,
         price, trigger_price, validity, validity_minutes, generated_at, expires_at, wait_for_open, metadata,
@@ -57,14 +59,15 @@ WITH accepted AS (
         side, quantity, order_type, product, price, trigger_price, validity, validity_minutes, state, reason_code,
         reason, seq, created_at, updated_at)
     SELECT fork.order_id, :signal_id, fork.broker, :strategy_id, fork.workflow_id, :correlation_id, :exchange,
-        :tradingsymbol, :side, :quantity, :order_type, :product, :price, :trigger_price, :validity, :validity_minutes,
-        'RECEIVED', :code, :code, 1, :now, :now
+        :tradingsymbol, :side, CAST(:quantity AS bigint), :order_type, :product, CAST(:price AS numeric),
+        CAST(:trigger_price AS numeric), :validity, CAST(:validity_minutes AS integer), 'RECEIVED', :code, :code, 1,
+        CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM accepted, unnest(CAST(:order_ids AS text[]), CAST(:brokers AS text[]), CAST(:workflow_ids AS text[]))
         AS fork (order_id, broker, workflow_id)
     RETURNING order_id, broker
 )
 INSERT INTO order_events (order_id, seq, broker, at, from_state, to_state, reason_code, reason, actor, correlation_id)
-SELECT order_id, 1, broker, :now, NULL, 'RECEIVED', :code, :code, :strategy_id, :correlation_id FROM placed
+SELECT order_id, 1, broker, CAST(:now AS timestamptz), NULL, 'RECEIVED', :code, :code, :strategy_id, :correlation_id FROM placed
 RETURNING order_id
 """)
 
@@ -77,19 +80,21 @@ FROM signals s JOIN orders o USING (signal_id) WHERE s.signal_id = :signal_id OR
 def fingerprint(signal: Signal) -> str:
     """What makes two signals with one id the same: everything but the moments stamped on arrival."""
     content = signal.model_dump(mode="json", exclude={"generated_at", "expires_at"})
+    for name in ("price", "trigger_price"):  # 1450 and 1450.00 are one price
+        exact = getattr(signal, name)
+        content[name] = None if exact is None else f"{exact.normalize():f}"
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-async def record_signal(engine: AsyncEngine, signal: Signal, *, correlation_id: str, now: datetime) -> Recorded:
+async def record_signal(engine: LedgerEngine, signal: Signal, *, correlation_id: str, now: datetime) -> Recorded:
     """Record the signal and one RECEIVED order per broker: one commit. Raises SignalConflict.
 
     The same signal again changes nothing and returns its orders as they stand.
     """
     order_ids = [order_id(broker, signal.signal_id) for broker in signal.brokers]
-    async with engine.begin() as connection:
-        created = await connection.execute(_INSERT, _parameters(signal, order_ids, correlation_id, now))
-        if created.first() is None:
-            return await _existing(connection, signal)
+    inserted = await engine.fast.fetch(_INSERT, _parameters(signal, order_ids, correlation_id, now))
+    if not inserted:
+        return await _existing(engine, signal)
     orders = zip(order_ids, signal.brokers, strict=True)
     return Recorded(
         created=True,
@@ -112,8 +117,9 @@ def _parameters(signal: Signal, order_ids: Sequence[OrderId], correlation_id: st
     }
 
 
-async def _existing(connection: AsyncConnection, signal: Signal) -> Recorded:
-    rows = (await connection.execute(_EXISTING, {"signal_id": signal.signal_id})).all()
+async def _existing(engine: AsyncEngine, signal: Signal) -> Recorded:
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_EXISTING, {"signal_id": signal.signal_id})).all()
     if not rows or rows[0].fingerprint != fingerprint(signal):
         raise SignalConflict(f"signal_id: {signal.signal_id!r} was sent before with different content")
     return Recorded(

@@ -164,11 +164,13 @@ class PositionRow(Base):
 
 
 class PortfolioRow(Base):
-    """One per broker. Its row lock serialises check-and-reserve, so two signals cannot break a limit together."""
+    """One per broker. Every change of reservations or positions moves `version`, and lands only on the version that was
+    read: so two signals cannot break a limit together, nor two fills lose one another."""
 
     __tablename__ = "portfolios"
 
     broker: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     created_at: Mapped[datetime]
 
 
