@@ -67,7 +67,7 @@ class FastPath:
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
-                    self._dsn, min_size=1, max_size=self._size, reset=_keep_as_it_is, timeout=10, command_timeout=30
+                    self._dsn, min_size=0, max_size=self._size, reset=_keep_as_it_is, timeout=10, command_timeout=30
                 )
         return self._pool
 

@@ -148,6 +148,7 @@ def upgrade() -> None:
     op.create_table(
         "portfolios",
         sa.Column("broker", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("broker", name=op.f("pk_portfolios")),
     )
