@@ -83,9 +83,9 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 async def temporal(stack_endpoints: StackEndpoints) -> Client:
-    """A client as the product makes it."""
+    """A client as the product makes it, with workflows in the sandbox."""
     assert stack_endpoints.temporal_address is not None
-    return await Client.connect(stack_endpoints.temporal_address, plugins=[plugin()])
+    return await Client.connect(stack_endpoints.temporal_address, plugins=[plugin(sandboxed=True)])
 
 
 @pytest.fixture
