@@ -73,16 +73,17 @@ class ApiClient:
     def ready(self) -> dict[str, Any]:
         """The readiness document, also when it says that something is down."""
         answer = self._send("GET", "/health/ready")
-        if answer.status_code not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE) or "components" not in answer.text:
+        document = _json(answer)
+        if not isinstance(document, dict) or "components" not in document:
             raise _refusal(answer)
-        document: dict[str, Any] = answer.json()
         return document
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         answer = self._send(method, path, **options)
-        if answer.is_error:
+        document = _json(answer)
+        if answer.is_error or document is None:
             raise _refusal(answer)
-        return answer.json()
+        return document
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -93,12 +94,20 @@ class ApiClient:
             ) from error
 
 
+def _json(answer: httpx.Response) -> Any:
+    """What the answer holds; None if that is no JSON."""
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
 def _refusal(answer: httpx.Response) -> ApiRefused:
     """The problem document as an error; of an answer that is none, its status."""
+    problem = _json(answer)
     try:
-        problem = answer.json()
         code, detail, next_action = problem["code"], problem["detail"], problem["next_action"]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return ApiRefused(f"the API answered {answer.status_code} {answer.reason_phrase}", refusal_code=ApiRefused.code)
     if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
         return ApiInputRefused(detail, refusal_code=code, next_action=next_action)

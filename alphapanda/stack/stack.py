@@ -188,7 +188,7 @@ def read_endpoints(data_dir: Path) -> StackEndpoints | None:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:  # the owner lives
         return StackEndpoints(**{name: facts[name] for name in StackEndpoints.__dataclass_fields__})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     return None
 
