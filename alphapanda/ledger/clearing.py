@@ -21,7 +21,8 @@ from alphapanda.risk.book import Book
 from alphapanda.risk.clearance import Verdict
 
 _BOOK = Statement("""
-SELECT o.seq, o.tag, p.version, b.session, b.switch, held.position, held.position_all, promised.buys, promised.sells, promised.exits,
+SELECT o.seq, o.tag, p.version, b.session, b.switch, held.position, held.position_all,
+    promised.buys, promised.sells, promised.exits,
     coalesce(day.realised - day.charges, 0) AS day_result,
     CASE WHEN CAST(:twins_since AS timestamptz) IS NULL THEN 0 ELSE (
         SELECT count(*) FROM orders t WHERE t.strategy_id = :strategy_id AND t.created_at > :twins_since

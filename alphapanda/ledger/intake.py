@@ -67,7 +67,9 @@ WITH accepted AS (
     RETURNING order_id, broker
 )
 INSERT INTO order_events (order_id, seq, broker, at, from_state, to_state, reason_code, reason, actor, correlation_id)
-SELECT order_id, 1, broker, CAST(:now AS timestamptz), NULL, 'RECEIVED', :code, :code, :strategy_id, :correlation_id FROM placed
+SELECT order_id, 1, broker, CAST(:now AS timestamptz), NULL, 'RECEIVED', :code, :code, :strategy_id,
+    :correlation_id
+FROM placed
 RETURNING order_id
 """)
 

@@ -74,7 +74,8 @@ UPDATE orders SET state = :state, reason_code = coalesce(:code, reason_code), re
     seq = :new_seq, updated_at = :now, quantity = :quantity, filled_quantity = :filled, turnover = :turnover,
     price = :price, trigger_price = :trigger_price, order_type = :order_type, validity = :validity,
     broker_order_id = coalesce(:broker_order_id, broker_order_id), cancel_requested = :cancel_requested,
-    modify_requested = :modify_requested, closed_at = CASE WHEN CAST(:release AS boolean) THEN CAST(:now AS timestamptz) END
+    modify_requested = :modify_requested,
+    closed_at = CASE WHEN CAST(:release AS boolean) THEN CAST(:now AS timestamptz) END
 FROM turn WHERE order_id = :order_id
 RETURNING seq
 """

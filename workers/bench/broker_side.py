@@ -9,9 +9,9 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
-from sqlalchemy import event
 from temporalio import activity
 from temporalio.worker import Worker
 
@@ -44,19 +44,12 @@ async def _ignore(report: OrderReport) -> None: ...
 
 
 async def serve(notes: Path) -> None:
-    """Until SIGTERM; then write arrivals (epoch seconds by order id) and the number of commits to `notes`."""
+    """Until SIGTERM; then write the arrivals, epoch seconds by order id, to `notes`."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = Settings.load()
     endpoints = resolve_endpoints(settings)
     engine = create_ledger_engine(endpoints.database_url)
-    commits = 0
-
-    @event.listens_for(engine.sync_engine, "commit")
-    def count(_connection: object) -> None:
-        nonlocal commits
-        commits += 1
-
     redis = Redis.from_url(endpoints.redis_url)
     client = await connect(settings, endpoints)
     broker = TimedPaperBroker(PAPER, engine, redis, settings.paper, InstrumentCache(engine), None, _ignore)
@@ -70,7 +63,7 @@ async def serve(notes: Path) -> None:
 
     calls = BrokerActivities(broker=broker, engine=engine)
     matching = asyncio.create_task(broker.run())
-    activities = [calls.submit_order, calls.look_up_order, calls.cancel_order, calls.modify_order]
+    activities: list[Any] = [calls.submit_order, calls.look_up_order, calls.cancel_order, calls.modify_order]
     async with (
         Worker(client, task_queue=broker_task_queue(PAPER), activities=activities, max_concurrent_activities=50),
         Worker(client, task_queue=FLOOR_ACTIVITY_QUEUE, activities=[floor_call], max_concurrent_activities=50),
@@ -80,7 +73,7 @@ async def serve(notes: Path) -> None:
         await stop.wait()
     matching.cancel()
     await asyncio.gather(matching, return_exceptions=True)
-    notes.write_text(json.dumps({"ours": broker.arrivals, "floor": floor_arrivals, "commits": commits}))
+    notes.write_text(json.dumps({"ours": broker.arrivals, "floor": floor_arrivals}))
     await redis.aclose()
     await engine.dispose()
 

@@ -1,0 +1,69 @@
+"""`python -m workers.bench NAME`: runs a benchmark and prints a table, or one JSON object with `--json`."""
+
+import asyncio
+import json
+import os
+import platform
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from alphapanda.stack.process import die_with_parent
+from workers.bench.orders import Plan, run
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+_MEANING = {
+    "throughput_ratio": "whole lifecycles per second, ours / floor",
+    "latency_p50_ratio": "accepted to broker call, ours / floor's start to activity",
+    "history_events_per_order": "events in the workflow's history",
+    "history_bytes_per_order": "bytes of that history",
+    "ledger_commits_per_order": "write transactions in Postgres, all processes",
+    "redis_calls_per_order": "reads from Redis",
+    "activities_per_order": "activities, local ones included",
+}
+
+
+@app.callback()
+def _main() -> None:
+    """Benchmarks against the floor of what is underneath, measured in one run."""
+
+
+@app.command()
+def orders(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that floor and ours take.")] = 5,
+    concurrency: Annotated[int, typer.Option(min=1, help="Orders under way at once.")] = 50,
+    throughput: Annotated[int, typer.Option(min=50, help="Orders per turn for the rate.")] = 200,
+    latency: Annotated[int, typer.Option(min=10, help="Orders per turn for the latency.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The OrderWorkflow for paper MARKET orders against a bare workflow with one no-op activity."""
+    progress = Console(stderr=True)
+    plan = Plan(rounds=rounds, concurrency=concurrency, throughput=throughput, latency=latency)
+    figures = asyncio.run(run(plan, lambda said: progress.print(f"[dim]{said}")))
+    figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    if as_json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+    else:
+        Console().print(_table(figures))
+
+
+def _table(figures: dict[str, Any]) -> Table:
+    table = Table(title=f"{figures['orders']} orders, {figures['concurrency']} at once, {figures['machine']}")
+    for column in ("figure", "value", "what it is"):
+        table.add_column(column)
+    for name, meaning in _MEANING.items():
+        table.add_row(name, str(figures[name]), meaning)
+    for side in ("floor", "ours"):
+        table.add_row(f"{side}: per second", str(figures["orders_per_second"][side]), "median of the rounds")
+        latency = figures["latency_ms"][side]
+        table.add_row(f"{side}: p50 / p99", f"{latency['p50']} / {latency['p99']} ms", "to the broker call")
+    return table
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    app()
