@@ -7,7 +7,7 @@ import sys
 import structlog
 import uvicorn
 
-from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.edge import at_the_edge
 from alphapanda.logging import configure_logging
 from alphapanda.settings import Settings, SettingsError
 from alphapanda.stack.parent import die_with_parent
@@ -59,14 +59,13 @@ def serve(settings: Settings) -> None:
 
 def main() -> int:
     die_with_parent()
-    try:
-        settings = Settings.load()
-        configure_logging(settings, role="api")
-        serve(settings)
-    except AlphaPandaError as error:
-        sys.stderr.write(f"{error.code}: {error}\n{error.next_action}\n")
-        return 1
-    return 0
+    return at_the_edge(run)
+
+
+def run() -> None:
+    settings = Settings.load()
+    configure_logging(settings, role="api")
+    serve(settings)
 
 
 if __name__ == "__main__":

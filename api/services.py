@@ -12,12 +12,11 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.endpoints import Endpoints, resolve_endpoints
-from alphapanda.ledger.engine import LedgerUnavailable, create_ledger_engine
+from alphapanda.ledger.engine import LedgerEngine, LedgerUnavailable, create_ledger_engine
 from alphapanda.settings import Settings
 from workflows.desk import OrderDesk, order_policy
 from workflows.runtime import WorkflowsUnavailable, connect, orders_worker
@@ -35,7 +34,7 @@ _log = structlog.get_logger("alphapanda.api")
 @dataclass(frozen=True, slots=True)
 class _Stores:
     endpoints: Endpoints
-    engine: AsyncEngine
+    engine: LedgerEngine
     redis: "Redis"
 
 
@@ -51,7 +50,7 @@ class Services:
         self._tried = asyncio.Event()
 
     @property
-    def ledger(self) -> AsyncEngine:
+    def ledger(self) -> LedgerEngine:
         """Raises LedgerUnavailable while it is not known where the ledger is."""
         if self._stores is None:
             raise LedgerUnavailable(

@@ -21,7 +21,7 @@ MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 
 _NOT_MIGRATED = ("42P01", "42703")  # undefined table, undefined column
-_CANNOT_SERVE = ("08", "53", "57")  # connection, resources, shutting down or starting up
+_CANNOT_SERVE = ("08", "28", "3D", "53", "57")  # connection, login, no such database, resources, starting or stopping
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=tuple[Any, ...])
@@ -40,17 +40,25 @@ def ledger_errors() -> Iterator[None]:
     """Inside, whatever means "Postgres cannot answer" becomes LedgerUnavailable; a bad statement stays what it is."""
     try:
         yield
-    except DBAPIError as error:
-        sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
-        if sqlstate in _NOT_MIGRATED:
-            raise LedgerUnavailable(
-                "the ledger's tables are missing or old", next_action="Run `alphapanda bootstrap`."
-            ) from error
-        if error.connection_invalidated or sqlstate[:2] in _CANNOT_SERVE:
-            raise LedgerUnavailable("the ledger closed the connection") from error
-        raise
-    except (OSError, TimeoutError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        named = _named(error)
+        if named is None:
+            raise
+        raise named from error
+    except (OSError, PoolTimeout, asyncpg.InterfaceError) as error:  # OSError: TimeoutError too
+        if isinstance(error, ValueError):  # asyncpg's way to say that a value does not fit its column
+            raise
         raise LedgerUnavailable(f"the ledger cannot be reached: {type(error).__name__}") from error
+
+
+def _named(error: Exception) -> LedgerUnavailable | None:
+    """What the database itself said, whether SQLAlchemy passed it on or asyncpg; None for a fault of ours."""
+    sqlstate = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+    if sqlstate in _NOT_MIGRATED:
+        return LedgerUnavailable("the ledger's tables are missing or old", next_action="Run `alphapanda bootstrap`.")
+    if getattr(error, "connection_invalidated", False) or sqlstate[:2] in _CANNOT_SERVE:
+        return LedgerUnavailable("the ledger closed or refused the connection")
+    return None
 
 
 async def fetch(engine: AsyncEngine, statement: Select[Any]) -> Sequence[Row[Any]]:

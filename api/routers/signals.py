@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from alphapanda.domain.errors import InvalidValueError
 from alphapanda.domain.ids import signal_id as checked_signal_id
 from alphapanda.domain.signal import Signal
+from alphapanda.ledger.engine import LedgerUnavailable
 from alphapanda.ledger.queries import ledger_errors
 from alphapanda.ledger.query_signals import SignalKey, SignalWithOrders, get_signal, list_signals
 from api.dependencies import BrokersDep, CorrelationDep, ServicesDep, active_broker
@@ -70,6 +71,12 @@ async def _accept(services: Services, signal: Signal, correlation_id: str) -> Ac
     try:
         with ledger_errors():
             return await desk.accept(signal, correlation_id=correlation_id)
+    except LedgerUnavailable as error:
+        # The answer to a commit may be what was lost: only the same id makes sending it again safe.
+        raise LedgerUnavailable(
+            f"signal {signal.signal_id!r} may not be recorded: {error.message}",
+            next_action=f"Send it again with signal_id {signal.signal_id!r}: it cannot trade twice.",
+        ) from error
     except WorkflowsUnavailable as error:
         if await get_signal(ledger, signal.signal_id, signal.brokers) is None:
             raise

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from alphapanda.domain.errors import InvalidValueError
 from alphapanda.domain.money import decimal_of
 from alphapanda.domain.signal import MAX_PRICE
 
@@ -42,8 +43,10 @@ def exact_number(field: str) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if value is None:
             return None
+        if not isinstance(value, str | int | float | Decimal):
+            raise InvalidValueError(f"{field}: send a decimal as a string or a number")
         number = decimal_of(repr(value) if isinstance(value, float) else value, field)
-        return number if number.adjusted() > 20 else Decimal(f"{number.normalize():f}")
+        return number if abs(number.adjusted()) > 20 else Decimal(f"{number.normalize():f}")
 
     return read
 

@@ -239,16 +239,14 @@ class ResolveIn(In):
     )
 
     state: OrderState = Field(
-        description="OPEN: it is at the broker (the book is then read); REJECTED, CANCELLED, FAILED: it is not; "
-        "SUBMITTING: send it again, with the same tag."
+        description="OPEN, PARTIALLY_FILLED, FILLED: it is at the broker (the book is then read); REJECTED, "
+        "CANCELLED, FAILED: it is not; SUBMITTING: send it again, with the same tag."
     )
-    broker_order_id: Word | None = Field(default=None, description="Required for OPEN.")
+    broker_order_id: Word | None = Field(default=None, description="Where known: the book is read under it.")
     note: Note = ""
 
     @model_validator(mode="after")
     def _is_a_resolution(self) -> Self:
         if self.state not in RESOLUTIONS:
             raise ValueError(f"state: must be one of {', '.join(sorted(RESOLUTIONS))}")
-        if self.state is OrderState.OPEN and self.broker_order_id is None:
-            raise ValueError("broker_order_id: required for OPEN")
         return self

@@ -33,7 +33,7 @@ def signal_row(signal_id: str, at: datetime, **facts: Any) -> dict[str, Any]:
         "generated_at": at,
         "expires_at": None,
         "wait_for_open": False,
-        "metadata": {},
+        "metadata_": {},
         "fingerprint": "f",
         "correlation_id": "c",
         "accepted_at": at,
@@ -72,8 +72,7 @@ async def write_orders(engine: AsyncEngine, count: int, *, prefix: str = "s", **
 async def write_many(engine: AsyncEngine, named: list[tuple[str, datetime]], **facts: Any) -> None:
     brokers = [facts["broker"]] if "broker" in facts else ["paper"]
     async with engine.begin() as connection:
-        signals = SignalRow.__table__
-        await connection.execute(insert(signals), [signal_row(name, at, brokers=brokers) for name, at in named])
+        await connection.execute(insert(SignalRow), [signal_row(name, at, brokers=brokers) for name, at in named])
         await connection.execute(insert(OrderRow), [order_row(name, at, **facts) for name, at in named])
 
 

@@ -1,9 +1,14 @@
 """The API's edge: who may call, what errors look like, correlation ids, the reference page."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
+
+from alphapanda.settings import Settings
+from api.app import create_app
+from tests.integration.api.conftest import HEADERS, TOKEN
 
 NO_TOKEN = {"Authorization": ""}
 
@@ -29,7 +34,7 @@ async def test_without_a_token_every_guarded_path_is_401(shared_api: httpx.Async
 
 @pytest.mark.parametrize("header", ["Bearer wrong", "Basic abc", "Bearer", "Bearer \xe9\xfc"])
 async def test_a_wrong_token_is_401_and_said_to_be_invalid(shared_api: httpx.AsyncClient, header: str) -> None:
-    answer = await shared_api.get("/api/v1/orders", headers={"Authorization": header.encode("latin-1")})  # type: ignore[dict-item]
+    answer = await shared_api.get("/api/v1/orders", headers=[(b"Authorization", header.encode("latin-1"))])
     assert_problem(answer, 401, "UNAUTHENTICATED")
     assert "invalid_token" in answer.headers["www-authenticate"]
 
@@ -150,3 +155,17 @@ async def test_a_bad_filter_is_a_422_problem_that_names_it(shared_api: httpx.Asy
 
 async def test_a_nul_in_an_instrument_query_is_422(shared_api: httpx.AsyncClient) -> None:
     assert_problem(await shared_api.get("/api/v1/instruments?query=%00"), 422, "INPUT_INVALID")
+
+
+async def test_an_unexpected_error_is_a_500_problem_that_tells_nothing_of_the_inside(tmp_path: Path) -> None:
+    app = create_app(Settings.load(_env_file=None, data_dir=tmp_path, api={"admin_token": TOKEN}))
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("secret inside")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=HEADERS) as client:
+        answer = await client.get("/broken")
+    assert_problem(answer, 500, "INTERNAL_ERROR")
+    assert "secret" not in answer.text
