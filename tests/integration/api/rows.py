@@ -33,7 +33,7 @@ def signal_row(signal_id: str, at: datetime, **facts: Any) -> dict[str, Any]:
         "generated_at": at,
         "expires_at": None,
         "wait_for_open": False,
-        "metadata_": {},
+        "metadata": {},
         "fingerprint": "f",
         "correlation_id": "c",
         "accepted_at": at,
