@@ -25,7 +25,7 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 $(ARGS)
 
 test-fast: $(STAMP)
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -33,6 +33,9 @@ test-fast: $(STAMP)
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --group dev pyproject.toml -o requirements.lock
+
+docs: $(STAMP)
+	$(BIN)/python -m alphapanda.reference docs
 
 bench: $(STAMP)
 	@exec $(BIN)/alphapanda bench orders $(ARGS)

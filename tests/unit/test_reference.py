@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+
+from alphapanda.reference import TABLES, rendered
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_generated_tables_in_the_docs_match_the_code(page: Path) -> None:
+    text = page.read_text()
+    assert rendered(text) == text, "run `make docs`"
+
+
+def test_every_generated_table_stands_in_some_page() -> None:
+    pages = "".join(page.read_text() for page in DOCS.glob("*.md"))
+    assert [name for name in TABLES if f"<!-- {name} -->" not in pages] == []
