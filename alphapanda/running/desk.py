@@ -70,6 +70,7 @@ class Desk:
         self._echo: asyncio.Task[None] | None = None
         self._deaths: dict[str, int] = {}
         self._is_ready = False
+        self._owns_data_dir = False
 
     async def start(self) -> Whereabouts:
         """Returns when an order can be taken. Raises AlphaPandaError; `stop` releases what was opened, in any case."""
@@ -88,8 +89,14 @@ class Desk:
             durable=set(settings.active_brokers) != {"paper"},
             on_progress=self._screen.part,
         )
-        await asyncio.gather(stack.start(), _load_meanwhile())
-        remove_api_url(settings.data_dir)
+        loading = asyncio.create_task(_load_meanwhile())
+        try:
+            await stack.start()
+            self._owns_data_dir = True
+            await loading
+        finally:
+            loading.cancel()
+        remove_api_url(settings.data_dir)  # a desk that was killed could not
         endpoints = resolve_endpoints(settings)
         await self._timed("migrations", self._migrate(endpoints.database_url))
         await self._start_children()
@@ -117,8 +124,9 @@ class Desk:
             self._echo.cancel()
             await asyncio.gather(self._echo, return_exceptions=True)
             self._echo = None
-        if self._stack is not None:
+        if self._owns_data_dir:
             remove_api_url(self._settings.data_dir)
+        if self._stack is not None:
             await self._stack.stop()
             self._stack = None
 
