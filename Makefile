@@ -7,7 +7,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test test-fast lock bench clean
+.PHONY: setup run test test-fast lock docs bench clean
 setup: $(STAMP)
 
 # The stamp is written last and holds the project's path: without it the .venv was cut short, with another path it was

@@ -96,6 +96,8 @@ async def every(interval_s: float, stop: asyncio.Event, work: Callable[[], Await
     while not stop.is_set():
         try:
             await work()
+        except AlphaPandaError as error:
+            log.warning("a periodic task will be tried again", task=name, code=error.code, error=str(error))
         except Exception:
             log.exception("a periodic task failed", task=name)
         with contextlib.suppress(TimeoutError):
