@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from alphapanda.settings import Settings
 from alphapanda.stack import StackEndpoints
+from api.__main__ import bind
 from api.app import create_app
 
 TOKEN = "a-token-for-tests-only"
@@ -25,11 +26,9 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client, with the token, of the app served over HTTP."""
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
-    )
+    config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
-    listening = config.bind_socket()
+    listening = bind("127.0.0.1", 0)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:
