@@ -63,7 +63,7 @@ class Screen:
             case Turn.STOPPED:
                 self._print(f"  {name} stopped")
             case Turn.KILLED:
-                self._print(f"  {name} did not end in time and was killed", style="yellow")
+                self._print(f"  {name} was killed: it did not end in time", style="yellow")
             case Turn.DIED:
                 again = f"starting it again in {notice.restart_in_s:g} s"
                 if notice.is_alarming:

@@ -114,12 +114,13 @@ class Desk:
 
     async def stop(self, *, servers_are_gone: bool = False) -> None:
         """Safe to repeat, and after a start that failed."""
-        supervisor, self._supervisor = self._supervisor, None
+        supervisor = self._supervisor
         if supervisor is not None:
             if servers_are_gone:  # what waits for a server that is gone drains for ever
                 asyncio.get_running_loop().call_later(_DRAIN_WITHOUT_SERVERS_S, supervisor.kill)
             for names in (("feed",), ("api",), ()):
                 await supervisor.stop(*names)
+            self._supervisor = None
         if self._echo is not None:
             self._echo.cancel()
             await asyncio.gather(self._echo, return_exceptions=True)

@@ -206,6 +206,21 @@ def test_sigterm_stops_everything_in_order_and_cleanly(desk: Program, folder: Pa
     assert [path.name for path in (folder / "data" / "run").iterdir()] == ["lock"]
 
 
+def test_asking_twice_to_stop_does_not_wait_for_a_worker_that_hangs(folder: Path, variables: dict[str, str]) -> None:
+    # Draining may take a day here, so that only the second request can end it within the test's deadline.
+    patient = {**variables, "ALPHAPANDA_ORDERS__SUBMIT_TIMEOUT_S": "86400"}
+    with running([*UP, "--no-feed"], folder / "patient", patient) as desk:
+        desk.until_it_says(READY)
+        everything = descendants(desk.pid)
+        os.kill(_child(desk, "workers.orders"), signal.SIGSTOP)
+        desk.process.send_signal(signal.SIGTERM)
+        desk.until_it_says("stopping (once more")
+        desk.process.send_signal(signal.SIGTERM)
+        assert desk.ended() == 0, desk.output()
+        assert "orders was killed" in desk.output()
+        until_gone(everything)
+
+
 def test_it_starts_again_on_its_data_replays_a_recording_and_leaves_nothing_after_sigkill(
     folder: Path, variables: dict[str, str]
 ) -> None:
