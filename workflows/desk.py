@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import structlog
 from temporalio.client import (
     Client,
     WorkflowHandle,
@@ -52,17 +53,20 @@ from alphapanda.domain.ids import (
     parse_order_id,
 )
 from alphapanda.domain.signal import Signal
-from alphapanda.domain.states import OrderState
+from alphapanda.domain.states import TERMINAL, OrderState
 from alphapanda.domain.vocabulary import TradingSwitch
 from alphapanda.ledger.brokers import read_broker_state, set_switch
 from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.intake import SignalConflict, record_signal, recorded_signal, unstarted_orders
 from alphapanda.ledger.retrying import receive_again
+from alphapanda.ledger.tracked import order_state
 from alphapanda.settings import Settings
 from workflows.order_life import ORDER_STATE
 from workflows.runtime import WorkflowsUnavailable
 
 __all__ = ["Accepted", "AcceptedOrder", "CommandRefused", "OrderDesk", "OrderUnknown", "SignalConflict"]
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -95,6 +99,10 @@ class CommandRefused(AlphaPandaError):  # noqa: N818
     def __init__(self, message: str, *, refusal_code: str) -> None:
         super().__init__(message)
         self.refusal_code = refusal_code
+
+
+class _NotRunning(Exception):  # noqa: N818
+    """No workflow of that id is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +144,22 @@ class OrderDesk:
         self._now = now
 
     async def accept(self, signal: Signal, *, correlation_id: str) -> Accepted:
-        """Record the signal and start one OrderWorkflow per broker. Raises SignalConflict, WorkflowsUnavailable.
+        """Record the signal and start one OrderWorkflow per broker. Raises SignalConflict.
 
-        Safe to repeat and to race: one signal makes one order per broker.
+        Safe to repeat and to race: one signal makes one order per broker. Once recorded it is accepted: where Temporal
+        does not answer, the orders stay RECEIVED and are started when it does (`start_unstarted`).
         """
         recorded = await record_signal(self._engine, signal, correlation_id=correlation_id, now=self._now())
         fresh = [order for order in recorded.orders if order.state is OrderState.RECEIVED]
-        await asyncio.gather(
-            *(self._start(signal, order.broker, order.order_id, order.seq, recorded.correlation_id) for order in fresh)
+        started = await asyncio.gather(
+            *(self._start(signal, order.broker, order.order_id, order.seq, recorded.correlation_id) for order in fresh),
+            return_exceptions=True,
         )
+        for outcome in started:
+            if isinstance(outcome, WorkflowsUnavailable):
+                log.warning("accepted, to be started later", signal_id=signal.signal_id, error=str(outcome))
+            elif isinstance(outcome, BaseException):
+                raise outcome
         return Accepted(
             signal_id=signal.signal_id,
             created=recorded.created,
@@ -257,15 +272,14 @@ class OrderDesk:
         """Change the switch. A tightening is written to the ledger first: it holds even while no worker runs."""
         if switch is not TradingSwitch.ENABLED:
             await set_switch(self._engine, broker, switch, actor=command.actor, reason=command.reason, at=self._now())
-        handle = self._client.get_workflow_handle(broker_workflow_id(broker))
         try:
-            return await self._update(handle, _SWITCH_UPDATES[switch], command, BrokerStatus)
+            return await self._update_broker(broker, _SWITCH_UPDATES[switch], command)
         except WorkflowsUnavailable:
             state = await read_broker_state(self._engine, broker)
             if switch is TradingSwitch.ENABLED or state is None:
                 raise
         # No worker answers, yet it holds: every send asks the ledger. The workflow learns it when a worker is back.
-        await handle.signal("switch_was_set", switch)
+        await self._client.get_workflow_handle(broker_workflow_id(broker)).signal("switch_was_set", switch)
         return BrokerStatus(
             broker=broker,
             session=state.session,
@@ -275,12 +289,10 @@ class OrderDesk:
         )
 
     async def session_opened(self, broker: Broker, command: SessionCommand) -> BrokerStatus:
-        handle = self._client.get_workflow_handle(broker_workflow_id(broker))
-        return await self._update(handle, "session_opened", command, BrokerStatus)
+        return await self._update_broker(broker, "session_opened", command)
 
     async def session_lost(self, broker: Broker, command: SessionCommand) -> BrokerStatus:
-        handle = self._client.get_workflow_handle(broker_workflow_id(broker))
-        return await self._update(handle, "session_lost", command, BrokerStatus)
+        return await self._update_broker(broker, "session_lost", command)
 
     async def broker_status(self, broker: Broker, *, timeout_s: float = 2.0) -> BrokerStatus | None:
         handle = self._client.get_workflow_handle(broker_workflow_id(broker))
@@ -291,7 +303,15 @@ class OrderDesk:
         return self._client.get_workflow_handle(order_workflow_id(broker, signal_id))
 
     async def _command(self, order_id: OrderId, name: str, command: Any) -> OrderStatus:
-        return await self._update(self._order(order_id), name, command, OrderStatus)
+        try:
+            return await self._update(self._order(order_id), name, command, OrderStatus)
+        except _NotRunning:
+            state = await order_state(self._engine, order_id)
+        if state is None:
+            raise OrderUnknown(f"order_id: there is no order {order_id!r}")
+        if state in TERMINAL:
+            raise CommandRefused(f"the order is {state}", refusal_code="ORDER_ENDED")
+        raise WorkflowsUnavailable(f"the order is {state} and its workflow is not running yet")
 
     async def _update(self, handle: WorkflowHandle[Any, Any], name: str, command: Any, answers: type[T]) -> T:
         try:
@@ -305,9 +325,17 @@ class OrderDesk:
             raise WorkflowsUnavailable("no worker answered in time; the command may still be carried out") from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                raise CommandRefused("the order has ended", refusal_code="ORDER_ENDED") from error
+                raise _NotRunning from error
             raise WorkflowsUnavailable(f"Temporal did not take the command: {error.status.name}") from error
         return answer
+
+    async def _update_broker(self, broker: Broker, name: str, command: Any) -> BrokerStatus:
+        handle = self._client.get_workflow_handle(broker_workflow_id(broker))
+        try:
+            return await self._update(handle, name, command, BrokerStatus)
+        except _NotRunning:
+            await self.ensure_broker(broker)
+            return await self._update(handle, name, command, BrokerStatus)
 
     async def _ask(self, handle: WorkflowHandle[Any, Any], timeout_s: float, answers: type[T]) -> T | None:
         try:

@@ -82,6 +82,7 @@ FROM signals s JOIN orders o USING (signal_id) WHERE s.signal_id = :signal_id OR
 def fingerprint(signal: Signal) -> str:
     """What makes two signals with one id the same: everything but the moments stamped on arrival."""
     content = signal.model_dump(mode="json", exclude={"generated_at", "expires_at"})
+    content["brokers"] = sorted(signal.brokers)
     for name in ("price", "trigger_price"):  # 1450 and 1450.00 are one price
         exact = getattr(signal, name)
         content[name] = None if exact is None else f"{exact.normalize():f}"

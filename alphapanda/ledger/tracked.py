@@ -56,3 +56,11 @@ async def booked_trade_ids(engine: AsyncEngine, order_id: OrderId) -> frozenset[
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT trade_id FROM fills WHERE order_id = :id"), {"id": order_id})
         return frozenset(rows.scalars())
+
+
+async def order_state(engine: AsyncEngine, order_id: OrderId) -> OrderState | None:
+    """The order's state as recorded; None when there is no such order."""
+    async with engine.connect() as connection:
+        found = await connection.execute(text("SELECT state FROM orders WHERE order_id = :id"), {"id": order_id})
+        state = found.scalar_one_or_none()
+    return None if state is None else OrderState(state)

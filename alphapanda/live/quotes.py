@@ -89,7 +89,15 @@ async def last_quotes(redis: "Redis", instruments: Sequence[str]) -> dict[str, T
         raw = cast("list[bytes | None]", await redis.mget([keys.quote(instrument) for instrument in instruments]))
     except (RedisError, OSError) as error:
         raise LiveUnavailable(f"quotes could not be read: {type(error).__name__}") from error
-    return {name: _decode_tick.decode(data) if data else None for name, data in zip(instruments, raw, strict=True)}
+    return {name: _decoded(data) for name, data in zip(instruments, raw, strict=True)}
+
+
+def _decoded(data: bytes | None) -> Tick | None:
+    """A quote that cannot be read (another version wrote it) is unknown, like one that is not there."""
+    try:
+        return _decode_tick.decode(data) if data else None
+    except msgspec.DecodeError:
+        return None
 
 
 async def tick_batches(redis: "Redis") -> AsyncGenerator[tuple[Tick, ...], None]:
