@@ -188,6 +188,8 @@ class OrderLife:
         average = self.progress.average_price
         lines = [
             f"**{self.state}**: {self.state.meaning}",
+            # The run's static summary is not carried over when it continues as new.
+            f"- order: {self.signal.summary} · {self.order.broker} · {self.signal.strategy_id}",
             f"- why: {self.reason}",
             f"- filled: {self.progress.filled_quantity}/{self.progress.quantity}"
             + (f" at {average}" if average else ""),
