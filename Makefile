@@ -6,6 +6,7 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.complete
+PACKAGES := alphapanda workflows activities workers api migrations
 
 .PHONY: setup run test test-fast lock docs bench clean
 setup: $(STAMP)
@@ -17,7 +18,10 @@ ifneq ($(USABLE),yes)
 .PHONY: $(STAMP)
 endif
 
+# Four interpreters start at once: compiled beforehand they need a third of the time. (An environment may keep Python
+# from writing its bytecode by itself.)
 run: $(STAMP)
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@exec $(BIN)/alphapanda up $(ARGS)
 
 test: $(STAMP)
@@ -43,16 +47,16 @@ bench: $(STAMP)
 # The data in .alphapanda stays: it is an order book, not a build product.
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
-	find alphapanda workflows activities workers api migrations tests -name __pycache__ -prune -exec rm -rf {} +
+	find $(PACKAGES) tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock pyproject.toml
 	@set -eu; \
 	if [ "$(USABLE)" != yes ]; then $(create_venv); fi; \
 	rm -f $@; \
-	if command -v uv >/dev/null 2>&1; then install="uv pip install --quiet --python $(BIN)/python"; \
+	if command -v uv >/dev/null 2>&1; then install="uv pip install --quiet --compile-bytecode --python $(BIN)/python"; \
 	elif $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		install="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; \
-	else install="$(BIN)/uv pip install --quiet --python $(BIN)/python"; fi; \
+	else install="$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python"; fi; \
 	echo "Installing what requirements.lock names (the first time this takes up to a minute)"; \
 	$$install --require-hashes -r requirements.lock; \
 	$$install --no-deps --no-build-isolation -e .; \

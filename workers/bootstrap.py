@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 
-from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.edge import at_the_edge
 from alphapanda.endpoints import resolve_endpoints
 from alphapanda.ledger.brokers import register_brokers
 from alphapanda.ledger.engine import create_ledger_engine
@@ -52,15 +52,10 @@ async def add_search_attributes(client: Client) -> None:
         )
 
 
-def main() -> int:
-    try:
-        asyncio.run(bootstrap(Settings.load()))
-    except AlphaPandaError as error:
-        sys.stderr.write(f"{error.code}: {error}\n{error.next_action}\n")
-        return 1
+def _main() -> None:
+    asyncio.run(bootstrap(Settings.load()))
     sys.stdout.write("ready: ledger migrated, search attributes registered, broker workflows running\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(at_the_edge(_main))

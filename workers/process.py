@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from redis.asyncio import Redis
 from temporalio.client import Client
 
 from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.edge import at_the_edge
 from alphapanda.endpoints import resolve_endpoints
 from alphapanda.ledger.engine import LedgerEngine, create_ledger_engine
 from alphapanda.logging import configure_logging
@@ -44,16 +44,13 @@ Role = Callable[[Resources], Awaitable[None]]
 def run_role(name: str, role: Role) -> int:
     """Run a role to its end and return the exit code: the outermost edge of a worker process."""
     die_with_parent()
-    try:
+
+    def run() -> None:
         settings = Settings.load()
         configure_logging(settings, role=name)
         asyncio.run(_run(name, role, settings))
-    except AlphaPandaError as error:
-        sys.stderr.write(f"{error.code}: {error}\n{error.next_action}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    return at_the_edge(run)
 
 
 async def _run(name: str, role: Role, settings: Settings) -> None:
@@ -72,7 +69,13 @@ async def _run(name: str, role: Role, settings: Settings) -> None:
             return
         desk = OrderDesk(client, engine, order_policy(settings))
         log.info("started", role=name)
-        await role(Resources(settings, engine, redis, client, desk, stop))
+        try:
+            await role(Resources(settings, engine, redis, client, desk, stop))
+        except AlphaPandaError:
+            raise  # told at the edge, in its own words
+        except Exception:
+            log.exception("the process failed", role=name)
+            raise
         log.info("stopped", role=name)
 
 

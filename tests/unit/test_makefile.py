@@ -174,5 +174,5 @@ def test_uv_is_used_where_it_is_and_needs_no_ensurepip(project: Project) -> None
     project.python(without_ensurepip=True)
     project.program("uv", '#!/bin/sh\necho "uv $*" >> "$NOTES"\n')
     assert project.make("setup").returncode == 0
-    assert len(project.calls("uv pip install --quiet --python .venv/bin/python")) == 2
+    assert len(project.calls("uv pip install --quiet --compile-bytecode --python .venv/bin/python")) == 2
     assert project.calls("-m pip") == []
