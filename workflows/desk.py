@@ -5,31 +5,17 @@ starts (`start_unstarted`), so an accepted signal is never lost, and a workflow 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
-from temporalio.client import (
-    Client,
-    WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client, WorkflowHandle
 
 from activities.messages import (
     ApproveCommand,
-    BrokerInput,
     BrokerStatus,
     CancelCommand,
     DenyCommand,
@@ -43,7 +29,6 @@ from activities.messages import (
 )
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import (
-    ORDERS_TASK_QUEUE,
     Broker,
     OrderId,
     SignalId,
@@ -61,48 +46,24 @@ from alphapanda.ledger.intake import SignalConflict, record_signal, recorded_sig
 from alphapanda.ledger.retrying import receive_again
 from alphapanda.ledger.tracked import order_state
 from alphapanda.settings import Settings
-from workflows.order_life import ORDER_STATE
+from workflows.commanding import CommandRefused, NotRunning, ask, leave_signal, update
 from workflows.runtime import WorkflowsUnavailable
+from workflows.starting import start_broker, start_order
 
 __all__ = ["Accepted", "AcceptedOrder", "CommandRefused", "OrderDesk", "OrderUnknown", "SignalConflict"]
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-
-_BROKER = SearchAttributeKey.for_keyword("Broker")
-_STRATEGY = SearchAttributeKey.for_keyword("Strategy")
-_INSTRUMENT = SearchAttributeKey.for_keyword("Instrument")
-_SIDE = SearchAttributeKey.for_keyword("Side")
 
 _SWITCH_UPDATES = {
     TradingSwitch.ENABLED: "resume",
     TradingSwitch.EXITS_ONLY: "exits_only",
     TradingSwitch.HALTED: "halt",
 }
-_UPDATE_TIMEOUT = timedelta(seconds=20)
-_TASK_TIMEOUT = timedelta(seconds=3)
-"""Short, so that a killed worker's first task is taken over in seconds."""
 
 
 class OrderUnknown(AlphaPandaError):  # noqa: N818 - named for the condition
     code = "ORDER_UNKNOWN"
     default_next_action = "Check the order_id: it is `broker:signal_id`."
-
-
-class CommandRefused(AlphaPandaError):  # noqa: N818
-    """The order's workflow refused the command; `refusal_code` says why in a stable word."""
-
-    code = "ORDER_COMMAND_REFUSED"
-    default_next_action = "Look at the order's state; the command does not fit it."
-
-    def __init__(self, message: str, *, refusal_code: str) -> None:
-        super().__init__(message)
-        self.refusal_code = refusal_code
-
-
-class _NotRunning(Exception):  # noqa: N818
-    """No workflow of that id is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,34 +112,25 @@ class OrderDesk:
         """
         recorded = await record_signal(self._engine, signal, correlation_id=correlation_id, now=self._now())
         fresh = [order for order in recorded.orders if order.state is OrderState.RECEIVED]
-        started = await asyncio.gather(
-            *(self._start(signal, order.broker, order.order_id, order.seq, recorded.correlation_id) for order in fresh),
-            return_exceptions=True,
+        await asyncio.gather(
+            *(self._start(signal, order.order_id, order.seq, recorded.correlation_id) for order in fresh)
         )
-        for outcome in started:
-            if isinstance(outcome, WorkflowsUnavailable):
-                log.warning("accepted, to be started later", signal_id=signal.signal_id, error=str(outcome))
-            elif isinstance(outcome, BaseException):
-                raise outcome
         return Accepted(
             signal_id=signal.signal_id,
             created=recorded.created,
-            orders=tuple(
-                AcceptedOrder(
-                    order.order_id, order.broker, order_workflow_id(order.broker, signal.signal_id), order.state
-                )
-                for order in recorded.orders
-            ),
+            orders=tuple(_accepted(order.order_id, order.state) for order in recorded.orders),
         )
 
     async def start_unstarted(self, brokers: Sequence[Broker], *, older_than: timedelta) -> int:
         """Start the workflows of orders whose process died between ledger and start; returns how many were tried."""
         orphans = await unstarted_orders(self._engine, brokers, before=self._now() - older_than)
         for orphan in orphans:
-            await self._start(orphan.signal, orphan.broker, orphan.order_id, orphan.seq, orphan.correlation_id)
+            await self._start(orphan.signal, orphan.order_id, orphan.seq, orphan.correlation_id)
         return len(orphans)
 
-    async def _start(self, signal: Signal, broker: Broker, order_id: OrderId, seq: int, correlation_id: str) -> None:
+    async def _start(self, signal: Signal, order_id: OrderId, seq: int, correlation_id: str) -> None:
+        """Start a recorded order. Where Temporal does not answer it stays RECEIVED, and the sweep starts it later."""
+        broker, _ = parse_order_id(order_id)
         order = OrderInput(
             signal=signal,
             broker=broker,
@@ -188,32 +140,9 @@ class OrderDesk:
             seq=seq,
         )
         try:
-            await self._client.start_workflow(
-                "OrderWorkflow",
-                order,
-                id=order_workflow_id(broker, signal.signal_id),
-                task_queue=ORDERS_TASK_QUEUE,
-                # Only a failed one may run again (`retry`); the ledger's unique key guards beyond the retention.
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                task_timeout=_TASK_TIMEOUT,
-                request_eager_start=True,
-                static_summary=f"{signal.summary} · {broker} · {signal.strategy_id}",
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(_BROKER, broker),
-                        SearchAttributePair(_STRATEGY, signal.strategy_id),
-                        SearchAttributePair(_INSTRUMENT, signal.instrument),
-                        SearchAttributePair(_SIDE, str(signal.side)),
-                        SearchAttributePair(ORDER_STATE, str(OrderState.RECEIVED)),
-                    ]
-                ),
-            )
-        except WorkflowAlreadyStartedError:
-            pass  # it ran and ended: the signal was repeated
-        except RPCError as error:
-            # Recorded, so nothing is lost: the sweep starts it once Temporal answers again.
-            raise WorkflowsUnavailable(f"Temporal did not start the order: {error.status.name}") from error
+            await start_order(self._client, order)
+        except WorkflowsUnavailable as error:
+            log.warning("accepted, to be started later", order_id=order_id, broker=broker, error=str(error))
 
     async def cancel(self, order_id: OrderId, command: CancelCommand) -> OrderStatus:
         return await self._command(order_id, "cancel", command)
@@ -232,41 +161,31 @@ class OrderDesk:
 
     async def retry(self, order_id: OrderId, *, actor: str) -> AcceptedOrder:
         """Start a FAILED order again. Raises OrderUnknown, CommandRefused."""
-        broker, signal_id = parse_order_id(order_id)
+        _, signal_id = parse_order_id(order_id)
         signal = await recorded_signal(self._engine, signal_id)
         if signal is None:
             raise OrderUnknown(f"order_id: there is no order {order_id!r}")
         again = await receive_again(self._engine, order_id, actor=actor, now=self._now())
         if again is None:
             raise CommandRefused("only a FAILED order is retried", refusal_code="ORDER_NOT_IN_STATE")
-        await self._start(signal, broker, order_id, again.seq, again.correlation_id)
-        return AcceptedOrder(order_id, broker, order_workflow_id(broker, signal_id), OrderState.RECEIVED)
+        await self._start(signal, order_id, again.seq, again.correlation_id)
+        return _accepted(order_id, OrderState.RECEIVED)
 
     async def status(self, order_id: OrderId, *, timeout_s: float = 2.0) -> OrderStatus | None:
         """What the order's workflow says of it; None when there is none or no worker answers in time."""
-        return await self._ask(self._order(order_id), timeout_s, OrderStatus)
+        return await ask(self._order(order_id), timeout_s, OrderStatus)
 
     async def nudge(self, workflow_id: str) -> bool:
         """Tell a workflow to read the broker's book; False when it has ended."""
         try:
-            await self._client.get_workflow_handle(workflow_id).signal("broker_update")
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise WorkflowsUnavailable(f"Temporal did not take the nudge: {error.status.name}") from error
+            await leave_signal(self._client.get_workflow_handle(workflow_id), "broker_update")
+        except NotRunning:
+            return False
         return True
 
     async def ensure_broker(self, broker: Broker) -> None:
         """Make sure the broker's long-lived workflow runs."""
-        await self._client.start_workflow(
-            "BrokerWorkflow",
-            BrokerInput(broker=broker),
-            id=broker_workflow_id(broker),
-            task_queue=ORDERS_TASK_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            static_summary=f"session and switch of {broker}",
-            search_attributes=TypedSearchAttributes([SearchAttributePair(_BROKER, broker)]),
-        )
+        await start_broker(self._client, broker)
 
     async def set_switch(self, broker: Broker, switch: TradingSwitch, command: SwitchCommand) -> BrokerStatus:
         """Change the switch. A tightening is written to the ledger first: it holds even while no worker runs."""
@@ -278,8 +197,9 @@ class OrderDesk:
             state = await read_broker_state(self._engine, broker)
             if switch is TradingSwitch.ENABLED or state is None:
                 raise
-        # No worker answers, yet it holds: every send asks the ledger. The workflow learns it when a worker is back.
-        await self._client.get_workflow_handle(broker_workflow_id(broker)).signal("switch_was_set", switch)
+            # Nobody answers, yet it holds: every send asks the ledger. The workflow learns it when a worker is back.
+            with contextlib.suppress(WorkflowsUnavailable, NotRunning):
+                await leave_signal(self._broker(broker), "switch_was_set", switch)
         return BrokerStatus(
             broker=broker,
             session=state.session,
@@ -295,8 +215,10 @@ class OrderDesk:
         return await self._update_broker(broker, "session_lost", command)
 
     async def broker_status(self, broker: Broker, *, timeout_s: float = 2.0) -> BrokerStatus | None:
-        handle = self._client.get_workflow_handle(broker_workflow_id(broker))
-        return await self._ask(handle, timeout_s, BrokerStatus)
+        return await ask(self._broker(broker), timeout_s, BrokerStatus)
+
+    def _broker(self, broker: Broker) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(broker_workflow_id(broker))
 
     def _order(self, order_id: OrderId) -> WorkflowHandle[Any, Any]:
         broker, signal_id = parse_order_id(order_id)
@@ -304,8 +226,8 @@ class OrderDesk:
 
     async def _command(self, order_id: OrderId, name: str, command: Any) -> OrderStatus:
         try:
-            return await self._update(self._order(order_id), name, command, OrderStatus)
-        except _NotRunning:
+            return await update(self._order(order_id), name, command, OrderStatus)
+        except NotRunning:
             state = await order_state(self._engine, order_id)
         if state is None:
             raise OrderUnknown(f"order_id: there is no order {order_id!r}")
@@ -313,33 +235,14 @@ class OrderDesk:
             raise CommandRefused(f"the order is {state}", refusal_code="ORDER_ENDED")
         raise WorkflowsUnavailable(f"the order is {state} and its workflow is not running yet")
 
-    async def _update(self, handle: WorkflowHandle[Any, Any], name: str, command: Any, answers: type[T]) -> T:
-        try:
-            answer: T = await handle.execute_update(name, command, result_type=answers, rpc_timeout=_UPDATE_TIMEOUT)
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            code = cause.type if isinstance(cause, ApplicationError) and cause.type else "ORDER_COMMAND_REFUSED"
-            said = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            raise CommandRefused(said, refusal_code=code) from error
-        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-            raise WorkflowsUnavailable("no worker answered in time; the command may still be carried out") from error
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise _NotRunning from error
-            raise WorkflowsUnavailable(f"Temporal did not take the command: {error.status.name}") from error
-        return answer
-
     async def _update_broker(self, broker: Broker, name: str, command: Any) -> BrokerStatus:
-        handle = self._client.get_workflow_handle(broker_workflow_id(broker))
         try:
-            return await self._update(handle, name, command, BrokerStatus)
-        except _NotRunning:
+            return await update(self._broker(broker), name, command, BrokerStatus)
+        except NotRunning:
             await self.ensure_broker(broker)
-            return await self._update(handle, name, command, BrokerStatus)
+            return await update(self._broker(broker), name, command, BrokerStatus)
 
-    async def _ask(self, handle: WorkflowHandle[Any, Any], timeout_s: float, answers: type[T]) -> T | None:
-        try:
-            answer: T = await handle.query("status", result_type=answers, rpc_timeout=timedelta(seconds=timeout_s))
-        except RPCError:
-            return None
-        return answer
+
+def _accepted(order_id: OrderId, state: OrderState) -> AcceptedOrder:
+    broker, signal_id = parse_order_id(order_id)
+    return AcceptedOrder(order_id, broker, order_workflow_id(broker, signal_id), state)
