@@ -1,9 +1,12 @@
 """Positions at average cost: pure arithmetic of what a trade does to one."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from alphapanda.domain.money import average_price
+
+_GRID = Decimal("0.0001")
+"""Of the ledger's columns: what lies on it is stored as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,11 @@ class Position:
         return average_price(self.cost, self.quantity)
 
     def after_trade(self, signed_quantity: int, price: Decimal) -> "Position":
-        """The position once `signed_quantity` (negative: sold) traded at `price`. Exact: nothing is rounded.
+        """The position once `signed_quantity` (negative: sold) traded at `price`.
 
-        The closed part leaves at its share of the cost, so cost and realised profit always add up to the cash
-        that moved: cost - realised = sum of signed quantity x price.
+        The closed part leaves at its share of the cost. The share is rounded once, here and not by the ledger's
+        columns, so cost and realised profit always add up to the cash that moved, to the last digit:
+        cost - realised = sum of signed quantity x price.
         """
         closing = 0
         if self.quantity * signed_quantity < 0:
@@ -34,10 +38,11 @@ class Position:
         if closing == 0:
             return Position(self.quantity + opening, self.cost + opening * price, self.realised)
         remaining = self.quantity + closing
-        # Division only where a part stays open; a full close takes the whole cost, so no dust is left behind.
-        kept_cost = self.cost * remaining / self.quantity if remaining else Decimal(0)
-        realised = self.realised + (kept_cost - self.cost) - closing * price
-        return Position(remaining + opening, kept_cost + opening * price, realised)
+        released = self.cost  # of a full close: no dust is left behind
+        if remaining:
+            released = (self.cost * -closing / self.quantity).quantize(_GRID, rounding=ROUND_HALF_EVEN)
+        realised = self.realised - released - closing * price
+        return Position(remaining + opening, self.cost - released + opening * price, realised)
 
     def unrealised(self, last_price: Decimal | None) -> Decimal | None:
         """Profit if closed at `last_price`; None when the price is unknown and something is open."""
