@@ -125,6 +125,8 @@ async def record_step(engine: LedgerEngine, step: RecordStep, *, now: datetime, 
         # Events already written by an earlier run of this step are skipped by their number.
         transitions = step.transitions[max(order["seq"] - step.seq, 0) :]
         booking = _booking(step, order, charge)
+        if order["seq"] > step.seq and not transitions and booking is None:
+            return  # all of it stands already; a run that comes late must not undo what came after it
         values = _parameters(step, order, transitions, booking, now)
         if booking is None:
             written = await fetch(_WRITE, values)

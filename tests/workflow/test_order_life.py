@@ -1,11 +1,14 @@
 """The ordinary life of an order, end to end on the real servers."""
 
+import pytest
+
 from alphapanda.domain.states import OrderState
 from tests.rehearsal import Rehearsal
 
 S = OrderState
 
 
+@pytest.mark.exercises("RECEIVED > VALIDATED > APPROVED > SUBMITTING > FILLED")
 async def test_a_market_order_is_filled_and_booked(rehearsal: Rehearsal) -> None:
     order = await rehearsal.send()
     row = await rehearsal.until(order, S.FILLED)
