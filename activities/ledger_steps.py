@@ -1,5 +1,7 @@
 """The ledger steps of an order: read what the verdict needs, decide with the pure domain, write once."""
 
+import asyncio
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -110,11 +112,12 @@ class LedgerActivities(LedgerSteps):
     async def check_order(self, step: CheckInput) -> CheckResult:
         signal, limits, now = step.signal, self._limits[step.broker], max(self._now(), step.not_before)
         instrument = await self._instruments.get(signal.exchange, signal.tradingsymbol)
-        quote = await self._quote(signal.instrument)
         unrealised = await self._marks.unrealised(step.broker)
+        # Read beside the book: they come from different servers.
+        quote = asyncio.create_task(self._quote(signal.instrument))
 
-        def decide(book: Book) -> Verdict:
-            facts = Facts(instrument, self._calendar, quote, book.marked(unrealised), limits, now)
+        async def decide(book: Book) -> Verdict:
+            facts = Facts(instrument, self._calendar, await quote, book.marked(unrealised), limits, now)
             return clear(
                 signal,
                 step.state,
@@ -212,7 +215,8 @@ class LedgerActivities(LedgerSteps):
             tick = await last_quote(self._redis, instrument)
         except LiveUnavailable:
             tick = None
-        if tick is None:
+        # Feeds send zero for what has not traded: that is no price.
+        if tick is None or not 0 < tick.last_price < math.inf:
             return QuoteView(None, None)
         return QuoteView(tick.price, datetime.fromtimestamp(tick.received_at, tz=UTC))
 

@@ -15,6 +15,7 @@ from alphapanda.edge import at_the_edge
 from alphapanda.endpoints import resolve_endpoints
 from alphapanda.ledger.engine import LedgerEngine, create_ledger_engine
 from alphapanda.logging import configure_logging
+from alphapanda.loop import run as run_loop
 from alphapanda.settings import Settings
 from alphapanda.stack.process import die_with_parent
 from workflows.desk import OrderDesk, order_policy
@@ -48,7 +49,7 @@ def run_role(name: str, role: Role) -> int:
     def run() -> None:
         settings = Settings.load()
         configure_logging(settings, role=name)
-        asyncio.run(_run(name, role, settings))
+        run_loop(_run(name, role, settings))
 
     return at_the_edge(run)
 

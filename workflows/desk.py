@@ -37,12 +37,13 @@ from alphapanda.domain.ids import (
     order_workflow_id,
     parse_order_id,
 )
+from alphapanda.domain.ids import order_id as make_order_id
 from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import TERMINAL, OrderState
 from alphapanda.domain.vocabulary import TradingSwitch
 from alphapanda.ledger.brokers import read_broker_state, set_switch
 from alphapanda.ledger.engine import LedgerEngine
-from alphapanda.ledger.intake import SignalConflict, record_signal, recorded_signal, unstarted_orders
+from alphapanda.ledger.intake import Recorded, SignalConflict, record_signal, recorded_signal, unstarted_orders
 from alphapanda.ledger.retrying import receive_again
 from alphapanda.ledger.tracked import order_state
 from alphapanda.settings import Settings
@@ -110,31 +111,38 @@ class OrderDesk:
         Safe to repeat and to race: one signal makes one order per broker. Once recorded it is accepted: where Temporal
         does not answer, the orders stay RECEIVED and are started when it does (`start_unstarted`).
         """
-        recorded = await record_signal(self._engine, signal, correlation_id=correlation_id, now=self._now())
-        fresh = [order for order in recorded.orders if order.state is OrderState.RECEIVED]
-        await asyncio.gather(
-            *(self._start(signal, order.order_id, order.seq, recorded.correlation_id) for order in fresh)
-        )
+        recorded = await self.record(signal, correlation_id=correlation_id)
+        await self.start(signal, recorded)
         return Accepted(
             signal_id=signal.signal_id,
             created=recorded.created,
-            orders=tuple(_accepted(order.order_id, order.state) for order in recorded.orders),
+            orders=tuple(_accepted(order.broker, signal.signal_id, order.state) for order in recorded.orders),
+        )
+
+    async def record(self, signal: Signal, *, correlation_id: str) -> Recorded:
+        """The first half of `accept`: from here on the signal is accepted. Raises SignalConflict."""
+        return await record_signal(self._engine, signal, correlation_id=correlation_id, now=self._now())
+
+    async def start(self, signal: Signal, recorded: Recorded) -> None:
+        """The second half: the workflows of the orders that have none yet."""
+        fresh = [order for order in recorded.orders if order.state is OrderState.RECEIVED]
+        await asyncio.gather(
+            *(self._start(signal, order.broker, order.seq, recorded.correlation_id) for order in fresh)
         )
 
     async def start_unstarted(self, brokers: Sequence[Broker], *, older_than: timedelta) -> int:
         """Start the workflows of orders whose process died between ledger and start; returns how many were tried."""
         orphans = await unstarted_orders(self._engine, brokers, before=self._now() - older_than)
         for orphan in orphans:
-            await self._start(orphan.signal, orphan.order_id, orphan.seq, orphan.correlation_id)
+            await self._start(orphan.signal, orphan.broker, orphan.seq, orphan.correlation_id)
         return len(orphans)
 
-    async def _start(self, signal: Signal, order_id: OrderId, seq: int, correlation_id: str) -> None:
+    async def _start(self, signal: Signal, broker: Broker, seq: int, correlation_id: str) -> None:
         """Start a recorded order. Where Temporal does not answer it stays RECEIVED, and the sweep starts it later."""
-        broker, _ = parse_order_id(order_id)
         order = OrderInput(
             signal=signal,
             broker=broker,
-            order_id=order_id,
+            order_id=make_order_id(broker, signal.signal_id),
             correlation_id=correlation_id,
             policy=self._policy,
             seq=seq,
@@ -142,7 +150,7 @@ class OrderDesk:
         try:
             await start_order(self._client, order)
         except WorkflowsUnavailable as error:
-            log.warning("accepted, to be started later", order_id=order_id, broker=broker, error=str(error))
+            log.warning("accepted, to be started later", order_id=order.order_id, broker=broker, error=str(error))
 
     async def cancel(self, order_id: OrderId, command: CancelCommand) -> OrderStatus:
         return await self._command(order_id, "cancel", command)
@@ -161,15 +169,15 @@ class OrderDesk:
 
     async def retry(self, order_id: OrderId, *, actor: str) -> AcceptedOrder:
         """Start a FAILED order again. Raises OrderUnknown, CommandRefused."""
-        _, signal_id = parse_order_id(order_id)
+        broker, signal_id = parse_order_id(order_id)
         signal = await recorded_signal(self._engine, signal_id)
         if signal is None:
             raise OrderUnknown(f"order_id: there is no order {order_id!r}")
         again = await receive_again(self._engine, order_id, actor=actor, now=self._now())
         if again is None:
             raise CommandRefused("only a FAILED order is retried", refusal_code="ORDER_NOT_IN_STATE")
-        await self._start(signal, order_id, again.seq, again.correlation_id)
-        return _accepted(order_id, OrderState.RECEIVED)
+        await self._start(signal, broker, again.seq, again.correlation_id)
+        return _accepted(broker, signal_id, OrderState.RECEIVED)
 
     async def status(self, order_id: OrderId, *, timeout_s: float = 2.0) -> OrderStatus | None:
         """What the order's workflow says of it; None when there is none or no worker answers in time."""
@@ -243,6 +251,5 @@ class OrderDesk:
             return await update(self._broker(broker), name, command, BrokerStatus)
 
 
-def _accepted(order_id: OrderId, state: OrderState) -> AcceptedOrder:
-    broker, signal_id = parse_order_id(order_id)
-    return AcceptedOrder(order_id, broker, order_workflow_id(broker, signal_id), state)
+def _accepted(broker: Broker, signal_id: SignalId, state: OrderState) -> AcceptedOrder:
+    return AcceptedOrder(make_order_id(broker, signal_id), broker, order_workflow_id(broker, signal_id), state)

@@ -86,6 +86,9 @@ class OrderTerms(BaseModel):
         return f"{self.side} {self.quantity} {self.instrument} @ {at}{trigger}"
 
 
+_TERMS = tuple(OrderTerms.model_fields)
+
+
 class Signal(OrderTerms):
     """One intent, addressed to one or more brokers.
 
@@ -109,7 +112,8 @@ class Signal(OrderTerms):
 
     @property
     def terms(self) -> OrderTerms:
-        return OrderTerms(**{name: getattr(self, name) for name in OrderTerms.model_fields})
+        # Valid already: a signal is its terms and more.
+        return OrderTerms.model_construct(**{name: getattr(self, name) for name in _TERMS})
 
     def is_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and now >= self.expires_at

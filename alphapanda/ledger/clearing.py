@@ -4,7 +4,7 @@ The book is read with the portfolio's version, and the verdict lands only on tha
 finds its events already there and returns them instead of deciding again.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -97,7 +97,7 @@ class Cleared:
 
 
 async def clear_order(
-    engine: LedgerEngine, step: ClearingStep, *, now: datetime, decide: Callable[[Book], Verdict]
+    engine: LedgerEngine, step: ClearingStep, *, now: datetime, decide: Callable[[Book], Awaitable[Verdict]]
 ) -> Cleared:
     """Read the book, let `decide` judge, record its steps with tag and reservation: one commit."""
 
@@ -105,7 +105,7 @@ async def clear_order(
         row = await read_portfolio(fetch, step, now)
         if row["seq"] > step.seq:
             return await _decided_before(fetch, step, row["seq"], row["tag"])
-        verdict = decide(book_of(row))
+        verdict = await decide(book_of(row))
         transitions = tuple(Transition(state, why, step.actor) for state, why in verdict.steps)
         if not transitions:
             return Cleared((), step.seq, row["tag"], verdict, verdict.is_exit)

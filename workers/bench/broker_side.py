@@ -22,6 +22,7 @@ from alphapanda.domain.ids import Broker, broker_task_queue
 from alphapanda.endpoints import resolve_endpoints
 from alphapanda.ledger.engine import create_ledger_engine
 from alphapanda.ledger.instruments import InstrumentCache
+from alphapanda.loop import run as run_loop
 from alphapanda.settings import Settings
 from alphapanda.stack.process import die_with_parent
 from workers.bench.floor import FLOOR_ACTIVITY_QUEUE
@@ -80,4 +81,4 @@ async def serve(notes: Path) -> None:
 
 if __name__ == "__main__":
     die_with_parent()
-    asyncio.run(serve(Path(sys.argv[1])))
+    run_loop(serve(Path(sys.argv[1])))
