@@ -22,7 +22,7 @@ def decimal_of(value: str | int | Decimal, field: str) -> Decimal:
         raise InvalidValueError(f"{field}: send a decimal as a string, not {value!r}")
     try:
         number = Decimal(value)
-    except (InvalidOperation, TypeError) as error:
+    except (InvalidOperation, TypeError, ValueError) as error:
         raise InvalidValueError(f"{field}: {value!r} is not a decimal number") from error
     if not number.is_finite():
         raise InvalidValueError(f"{field}: {value!r} is not a finite number")

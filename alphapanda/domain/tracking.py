@@ -55,8 +55,8 @@ def unseen_trades(seen: frozenset[str], trades: Iterable[TradeReport]) -> tuple[
 def observe(progress: Progress, report: OrderReport) -> Observation:
     """Read one report of the order's own row. Never raises on late, repeated or reordered reports."""
     new = unseen_trades(progress.trade_ids, report.trades or ())
-    quantity = max(report.quantity, progress.filled_quantity, 1)
     filled = progress.filled_quantity + sum(trade.quantity for trade in new)
+    quantity = max(report.quantity, filled, 1)
     counted = Progress(
         state=progress.state,
         quantity=quantity,

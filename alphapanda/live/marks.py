@@ -54,6 +54,6 @@ class Marks:
         marked = (
             row.quantity * quote.price - row.cost
             for row, name in zip(rows, names, strict=True)
-            if (quote := quotes[name]) is not None
+            if (quote := quotes[name]) is not None and quote.last_price > 0  # zero: it has not traded yet
         )
         return sum(marked, Decimal(0))

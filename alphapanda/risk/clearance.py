@@ -67,8 +67,9 @@ def clear(
         return Verdict(((S.EXPIRED, reason(ReasonCode.SIGNAL_EXPIRED, expires_at=signal.expires_at)),))
     if state is S.AWAITING_AUTH:
         return _after_login(signal, facts, reserved_exit=reserved_exit, patient=patient)
-    unapproved = state is S.AWAITING_APPROVAL and approved_by is None
-    closed, opens = (None, None) if unapproved else _market_hours(signal, facts)
+    if state is S.AWAITING_APPROVAL and approved_by is None:
+        return Verdict(())  # everything is asked once somebody has approved it
+    closed, opens = _market_hours(signal, facts)
     if state is S.AWAITING_MARKET and opens is not None:
         return Verdict((), wait_until=opens)  # woken before the open
     if state not in (S.RECEIVED, S.AWAITING_MARKET):
