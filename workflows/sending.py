@@ -140,7 +140,10 @@ async def _settle(life: OrderLife, inbox: Inbox) -> None:
             await wait_for_login(life, inbox)
             ends += workflow.now() - waited_from
             continue
-        if workflow.now() >= ends:
+        # Where policy sends again what is proved absent, a proof that has begun is finished: the time may have gone
+        # by while no worker could read the book.
+        proving = life.policy.resend_when_absent and 0 < absent < PROVED_ABSENT
+        if workflow.now() >= ends and not proving:
             break
         await inbox.wait(interval, nudge=True)
         inbox.nudged = False
