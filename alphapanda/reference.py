@@ -37,7 +37,8 @@ def rendered(text: str) -> str:
     """The text with the tables between `<!-- NAME -->` and `<!-- /NAME -->` made anew."""
     for name, table in TABLES.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda found, table=table: f"{found[1]}{table()}\n{found[2]}", text, flags=re.DOTALL)
+        replacement = f"\\g<1>{table()}\n\\g<2>"
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
     return text
 
 

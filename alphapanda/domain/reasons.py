@@ -53,7 +53,6 @@ class ReasonCode(StrEnum):
     SUBMIT_INTENT_RECORDED     = "SUBMIT_INTENT_RECORDED", "The tag is stored; the request goes out next."
     SUBMIT_OUTCOME_UNKNOWN     = "SUBMIT_OUTCOME_UNKNOWN", "The request was sent and its outcome is not known."
     SUBMIT_PROVED_ABSENT       = "SUBMIT_PROVED_ABSENT", "The broker's book never showed the tag."
-    SUBMIT_UNAVAILABLE         = "SUBMIT_UNAVAILABLE", "The broker could not be reached; nothing was sent."
     SUBMIT_NOT_PERMITTED       = "SUBMIT_NOT_PERMITTED", "The broker does not permit this (plan or address)."
     RESOLVED_FROM_BOOK         = "RESOLVED_FROM_BOOK", "Found by its tag in the broker's order book."
     RESOLVE_GAVE_UP            = "RESOLVE_GAVE_UP", "The book did not settle the outcome in time."
@@ -69,7 +68,6 @@ class ReasonCode(StrEnum):
     BROKER_PARTIAL_FILL        = "BROKER_PARTIAL_FILL", "Part of the quantity is filled."
     BROKER_FILLED              = "BROKER_FILLED", "The whole quantity is filled."
     BROKER_LATE_FILL           = "BROKER_LATE_FILL", "A fill arrived after the order had ended."
-    BROKER_REOPENED            = "BROKER_REOPENED", "The broker's book shows an ended order working again."
     INTERNAL_ERROR             = "INTERNAL_ERROR", "An unexpected error; the workflow is kept for retry."
     # fmt: on
 
