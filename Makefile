@@ -20,9 +20,10 @@ endif
 
 # Four interpreters start at once: compiled beforehand they need a third of the time. (An environment may keep Python
 # from writing its bytecode by itself.)
+# The desk knows make's process, and stops when that is killed: make itself could not tell it.
 run: $(STAMP)
 	@$(BIN)/python -m compileall -q $(PACKAGES)
-	@exec $(BIN)/alphapanda up $(ARGS)
+	@ALPHAPANDA_PARENT_PID=$$PPID exec $(BIN)/alphapanda up $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,9 @@ def up(
     data_dir: DataDir = None,
 ) -> None:
     """Start the whole desk on this machine: servers, migrations, API, workers, feed. Runs until Ctrl-C."""
+    from alphapanda.stack.parent import die_with_parent  # noqa: PLC0415 - slow to import
+
+    die_with_parent(signal.SIGTERM)  # `make run`, killed: an orderly stop
     _check_feed_options(feed, file or [], no_feed=no_feed)
     if broker:
         set_setting("ACTIVE_BROKERS", json.dumps(broker))

@@ -260,6 +260,16 @@ def test_fresh_forgets_and_says_so_and_a_server_that_dies_ends_the_desk_with_the
         until_gone(everything)
 
 
+def test_it_stops_in_order_when_the_make_that_started_it_is_killed(folder: Path, variables: dict[str, str]) -> None:
+    as_make_does = ["sh", "-c", 'ALPHAPANDA_PARENT_PID=$$ "$@"; exit', "sh", *UP, "--no-feed"]
+    with running(as_make_does, folder / "make", variables) as make:
+        make.until_it_says(READY)
+        everything = descendants(make.pid)
+        make.process.kill()
+        until_gone(everything)
+        make.until_it_says("broker-paper stopped")
+
+
 def test_a_part_that_cannot_live_ends_the_start_with_its_own_words(folder: Path) -> None:
     broken = folder / "broken.csv"
     broken.write_text("not,a,recording\n1,2,3\n")
