@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 _MEANING = {
     "throughput_ratio": "whole lifecycles per second, ours / floor",
     "latency_p50_ratio": "accepted to broker call, ours / floor's start to activity",
+    "throughput_ratio_last_to_first_third": "whether it stays flat while the ledger grows: 1 is flat",
     "record_ms_p50": "before that: recording the signal in the ledger, which accepts it",
     "history_events_per_order": "events in the workflow's history",
     "history_bytes_per_order": "bytes of that history",
@@ -35,10 +36,10 @@ def _main() -> None:
 
 @app.command()
 def orders(
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that floor and ours take.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that floor and ours take.")] = 10,
     concurrency: Annotated[int, typer.Option(min=1, help="Orders under way at once.")] = 50,
-    throughput: Annotated[int, typer.Option(min=50, help="Orders per turn for the rate.")] = 200,
-    latency: Annotated[int, typer.Option(min=10, help="Orders per turn for the latency.")] = 40,
+    throughput: Annotated[int, typer.Option(min=50, help="Orders per turn for the rate.")] = 100,
+    latency: Annotated[int, typer.Option(min=10, help="Orders per turn for the latency.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """The OrderWorkflow for paper MARKET orders against a bare workflow with one no-op activity."""
