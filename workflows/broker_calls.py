@@ -1,5 +1,6 @@
 """How an OrderWorkflow calls its broker: one activity on the broker's own queue, never retried by Temporal."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -55,49 +56,42 @@ async def submit(life: OrderLife, send_before: datetime) -> CallResult:
 
 async def look_up(life: OrderLife) -> CallResult:
     """The order's row in the broker's book; anything that keeps us from reading it is UNAVAILABLE."""
-    try:
-        return await workflow.execute_activity_method(
-            BrokerCalls.look_up_order,
-            _order(life),
-            task_queue=broker_task_queue(life.order.broker),
-            schedule_to_start_timeout=READ_WAIT,
-            start_to_close_timeout=READ_TIMEOUT,
-            retry_policy=ONCE,
-            priority=NORMAL,
-        )
-    except ActivityError as error:
-        return CallResult(outcome=CallOutcome.UNAVAILABLE, message=_cause(error))
+    return await _call(BrokerCalls.look_up_order, life, _order(life), NORMAL, unclear=CallOutcome.UNAVAILABLE)
 
 
 async def request_cancel(life: OrderLife) -> CallResult:
     """Ask for a cancel, ahead of everything else in the queue. An unclear end is AMBIGUOUS: it is asked again."""
-    try:
-        return await workflow.execute_activity_method(
-            BrokerCalls.cancel_order,
-            _order(life),
-            task_queue=broker_task_queue(life.order.broker),
-            schedule_to_start_timeout=READ_WAIT,
-            start_to_close_timeout=READ_TIMEOUT,
-            retry_policy=ONCE,
-            priority=URGENT,
-        )
-    except ActivityError as error:
-        return CallResult(outcome=CallOutcome.AMBIGUOUS, message=_cause(error))
+    return await _call(BrokerCalls.cancel_order, life, _order(life), URGENT, unclear=CallOutcome.AMBIGUOUS)
 
 
 async def request_change(life: OrderLife, change: OrderChange) -> CallResult:
+    """Ask for a modification. An unclear end is AMBIGUOUS: the book tells what became of it."""
+    call = _order(life).model_copy(update={"change": change})
+    priority = URGENT if life.is_exit else NORMAL
+    return await _call(BrokerCalls.modify_order, life, call, priority, unclear=CallOutcome.AMBIGUOUS)
+
+
+async def _call(
+    activity: Callable[[BrokerCalls, BrokerOrderInput], Awaitable[CallResult]],
+    life: OrderLife,
+    call: BrokerOrderInput,
+    priority: Priority,
+    *,
+    unclear: CallOutcome,
+) -> CallResult:
+    """One short call about an order that was sent. Whatever Temporal makes of it, it ends as an outcome."""
     try:
         return await workflow.execute_activity_method(
-            BrokerCalls.modify_order,
-            _order(life).model_copy(update={"change": change}),
+            activity,
+            call,
             task_queue=broker_task_queue(life.order.broker),
             schedule_to_start_timeout=READ_WAIT,
             start_to_close_timeout=READ_TIMEOUT,
             retry_policy=ONCE,
-            priority=URGENT if life.is_exit else NORMAL,
+            priority=priority,
         )
     except ActivityError as error:
-        return CallResult(outcome=CallOutcome.AMBIGUOUS, message=_cause(error))
+        return CallResult(outcome=unclear, message=_cause(error))
 
 
 def _order(life: OrderLife) -> BrokerOrderInput:
