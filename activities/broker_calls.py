@@ -103,10 +103,11 @@ class BrokerActivities(BrokerCalls):
         if call.broker != self._broker.name:
             return _wrong_queue(call.broker, self._broker.name)
         try:
-            if call.broker_order_id is not None:
-                report = await self._broker.order(call.broker_order_id)
-            else:
-                report = await self._broker.find_by_tag(call.tag)
+            async with heartbeats():
+                if call.broker_order_id is not None:
+                    report = await self._broker.order(call.broker_order_id)
+                else:
+                    report = await self._broker.find_by_tag(call.tag)
         except BrokerError as error:
             return await self._ended(error)
         found = None if report is None else report.broker_order_id
@@ -114,11 +115,13 @@ class BrokerActivities(BrokerCalls):
 
     @activity.defn(name="cancel_order")
     async def cancel_order(self, call: BrokerOrderInput) -> CallResult:
-        return await self._request(call)
+        async with heartbeats():
+            return await self._request(call)
 
     @activity.defn(name="modify_order")
     async def modify_order(self, call: BrokerOrderInput) -> CallResult:
-        return await self._request(call)
+        async with heartbeats():
+            return await self._request(call)
 
     async def _request(self, call: BrokerOrderInput) -> CallResult:
         """Ask for a change or (without one) a cancel, then read what the book says of the order."""

@@ -87,6 +87,7 @@ async def _call(
             task_queue=broker_task_queue(life.order.broker),
             schedule_to_start_timeout=READ_WAIT,
             start_to_close_timeout=READ_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=ONCE,
             priority=priority,
         )
