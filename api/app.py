@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Security
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from alphapanda import __version__
 from alphapanda.credentials import admin_token
@@ -20,6 +20,7 @@ from api.services import Services
 
 PREFIX = "/api/v1"
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
+USUAL_OPENAPI_PATH = "/openapi.json"  # where tools look for it by themselves
 DOCS_PATH = "/docs"
 
 _DESCRIPTION = (
@@ -34,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
     token = admin_token(settings)
     public = {*settings.api.public_paths}
     if settings.environment is Environment.DEVELOPMENT:
-        public |= {DOCS_PATH, OPENAPI_PATH}
+        public |= {DOCS_PATH, OPENAPI_PATH, USUAL_OPENAPI_PATH}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(guarded)
     app.include_router(health.router, prefix=PREFIX)
     app.include_router(health.router, include_in_schema=False)
+
+    @app.get(USUAL_OPENAPI_PATH, include_in_schema=False)
+    async def usual_openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
     @app.get(DOCS_PATH, include_in_schema=False)
     async def docs() -> HTMLResponse:

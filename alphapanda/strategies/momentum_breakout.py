@@ -28,6 +28,8 @@ class MomentumBreakoutParams(StrategyParams):
 
 
 class MomentumBreakout(Strategy[MomentumBreakoutParams]):
+    """Long when a tick breaks the high of the last bars, out when it falls below a trailing low."""
+
     name = "momentum-breakout"
     version = "1"
     Params = MomentumBreakoutParams

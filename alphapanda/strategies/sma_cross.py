@@ -34,6 +34,8 @@ class SmaCrossParams(StrategyParams):
 
 
 class SmaCross(Strategy[SmaCrossParams]):
+    """Long while the fast simple moving average lies above the slow one."""
+
     name = "sma-cross"
     version = "1"
     Params = SmaCrossParams

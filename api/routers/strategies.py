@@ -21,7 +21,7 @@ async def get_strategies(services: ServicesDep) -> StrategyList:
             StrategyOut(
                 strategy_id=name,
                 version=strategy.version,
-                description=(inspect.getdoc(strategy) or "").split("\n\n")[0],
+                description=inspect.cleandoc(strategy.__doc__ or "").split("\n\n")[0],
                 enabled=name in enabled,
                 parameters=deploy(name).params.model_dump(mode="json"),
             )

@@ -106,6 +106,7 @@ async def test_the_reference_page_needs_no_token_and_nothing_from_elsewhere(shar
 async def test_the_openapi_document_is_public_in_development(shared_api: httpx.AsyncClient) -> None:
     answer = await shared_api.get("/api/v1/openapi.json", headers=NO_TOKEN)
     assert answer.json()["openapi"].startswith("3.")
+    assert (await shared_api.get("/openapi.json", headers=NO_TOKEN)).json() == answer.json()
 
 
 @pytest.mark.parametrize(

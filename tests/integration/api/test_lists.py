@@ -236,3 +236,4 @@ async def test_strategies_are_listed_with_their_parameters(api: httpx.AsyncClien
     found = {item["strategy_id"]: item for item in await items(api, "/api/v1/strategies")}
     assert found["sma-cross"]["enabled"] is True
     assert found["sma-cross"]["parameters"]
+    assert found["sma-cross"]["description"] == "Long while the fast simple moving average lies above the slow one."
