@@ -41,21 +41,6 @@ async def equal_books(desk: WholeDesk) -> AsyncIterator[None]:
     assert await differences(desk.engine) == {}
 
 
-async def last_price(desk: WholeDesk, symbol: str = "INFY") -> Decimal:
-    """What the symbol traded at last, learned as any client would: from a position in it."""
-    await desk.until(await desk.send(tradingsymbol=symbol, quantity=1), "FILLED")
-    [position, *_] = await desk.items("/positions", tradingsymbol=symbol)
-    return Decimal(position["last_price"])
-
-
-async def far_limit(desk: WholeDesk, **terms: Any) -> str:
-    """The id of a limit buy that rests well below the market."""
-    price = (await last_price(desk) * Decimal("0.95")).quantize(Decimal("0.1"))
-    order_id = await desk.send(order_type="LIMIT", price=str(price), **terms)
-    await desk.until(order_id, "OPEN")
-    return order_id
-
-
 async def refused(desk: WholeDesk, order_id: str, command: str, **body: Any) -> str:
     """The code of the 409 that a command got."""
     problem = await desk.post(f"/orders/{order_id}/{command}", 409, **body)
@@ -109,7 +94,7 @@ async def test_the_same_signal_fifty_times_at_once_is_one_order(desk: WholeDesk)
 
 
 async def test_a_resting_order_is_modified_and_cancelled_and_refuses_what_does_not_fit(desk: WholeDesk) -> None:
-    order_id = await far_limit(desk)
+    order_id = await desk.rest()
     for command, body in (("approve", {}), ("deny", {}), ("retry", {}), ("resolve", {"state": "CANCELLED"})):
         assert await refused(desk, order_id, command, **body) == "ORDER_NOT_IN_STATE"
     modified = await desk.post(f"/orders/{order_id}/modify", quantity=12)
@@ -122,8 +107,8 @@ async def test_a_resting_order_is_modified_and_cancelled_and_refuses_what_does_n
 
 
 async def test_a_limit_moved_to_the_market_fills(desk: WholeDesk) -> None:
-    order_id = await far_limit(desk)
-    near = (await last_price(desk) * Decimal("1.01")).quantize(Decimal("0.1"))
+    order_id = await desk.rest()
+    near = (await desk.last_price() * Decimal("1.01")).quantize(Decimal("0.1"))
     await desk.post(f"/orders/{order_id}/modify", price=str(near))
     assert Decimal((await desk.until(order_id, "FILLED"))["average_price"]) <= near
 
@@ -143,7 +128,7 @@ async def test_an_order_that_waits_for_a_person_is_approved_or_denied_once(desk:
 
 
 async def test_a_dead_session_keeps_orders_waiting_and_a_login_lets_them_go_on(desk: WholeDesk) -> None:
-    resting = await far_limit(desk)
+    resting = await desk.rest()
     await desk.post("/brokers/paper/rehearse", expire_session=True)
     waiting = [await desk.send(), await desk.send(side="SELL", quantity=1)]
     for order_id in waiting:
@@ -230,7 +215,7 @@ async def test_an_order_is_found_and_understood_in_temporal(desk: WholeDesk) -> 
 
 
 async def test_a_resting_order_explains_itself_in_temporal(desk: WholeDesk) -> None:
-    order_id = await far_limit(desk)
+    order_id = await desk.rest()
     assert desk.endpoints.temporal_address is not None
     client = await Client.connect(desk.endpoints.temporal_address)
     handle = client.get_workflow_handle(f"order:{order_id}")

@@ -20,7 +20,7 @@ from tests.integration.processes import command, environment, running
 from tests.integration.whole_desk import WholeDesk, differences, whole_desk
 
 SYMBOLS = ("INFY", "HDFCBANK")
-SESSIONS = 3
+SESSIONS = 2
 RECORDINGS = [SHARED / f"data/minute/{symbol}.csv.gz" for symbol in SYMBOLS]
 
 pytestmark = [

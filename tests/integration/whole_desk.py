@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -158,6 +159,19 @@ class WholeDesk:
         order_id: str = accepted["orders"][0]["order_id"]
         return order_id
 
+    async def last_price(self, symbol: str = "INFY") -> Decimal:
+        """What the symbol traded at last, learned as any client would: from a position in it."""
+        await self.until(await self.send(tradingsymbol=symbol, quantity=1), "FILLED")
+        [position, *_] = await self.items("/positions", tradingsymbol=symbol)
+        return Decimal(position["last_price"])
+
+    async def rest(self, **terms: Any) -> str:
+        """The id of a limit buy that rests well below the market."""
+        price = (await self.last_price() * Decimal("0.95")).quantize(Decimal("0.1"))
+        order_id = await self.send(order_type="LIMIT", price=str(price), **terms)
+        await self.until(order_id, "OPEN")
+        return order_id
+
     async def send_stubbornly(self, **terms: Any) -> str:
         """As `send`, by a client that repeats the same signal until it has an answer, whatever dies meanwhile."""
         body = {**MARKET, "signal_id": uuid4().hex, **terms}
@@ -199,18 +213,15 @@ class WholeDesk:
         """How many of the orders the exchange's book holds."""
         return int(await self.scalar(_AT_THE_EXCHANGE, ids=list(order_ids)))
 
-    async def all_ended(self, order_ids: Iterable[str]) -> float:
+    async def all_ended(self, order_ids: Iterable[str], *, or_parked: bool = False) -> float:
         """Waits until the ledger shows the end of each of them, none missing; returns the seconds it took."""
         ids = list(order_ids)
+        ended = [*ENDED, *(["PARKED"] if or_parked else [])]
 
         async def have_ended() -> bool:
-            count = await self.scalar(_ENDED, ids=ids, ended=list(ENDED))
-            return int(count) == len(ids)
+            return int(await self.scalar(_ENDED, ids=ids, ended=ended)) == len(ids)
 
-        async def open_ones() -> object:
-            return await self.rows(_NOT_ENDED, ids=ids, ended=list(ENDED))
-
-        return await until(have_ended, open_ones)
+        return await until(have_ended, lambda: self.rows(_NOT_ENDED, ids=ids, ended=ended))
 
 
 _AT_THE_EXCHANGE = """
