@@ -25,6 +25,7 @@ from alphapanda.domain.errors import AlphaPandaError, InvalidValueError
 from alphapanda.domain.states import IllegalTransitionError
 from alphapanda.endpoints import StackNotRunning
 from alphapanda.ledger.engine import LedgerUnavailable
+from alphapanda.ledger.migrate import LedgerNotMigrated
 from alphapanda.live.quotes import LiveUnavailable
 from alphapanda.settings import SettingsError
 from api import errors
@@ -55,6 +56,7 @@ STATUS: dict[type[AlphaPandaError], HTTPStatus] = {
     RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     BrokerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     AmbiguousOutcome: HTTPStatus.SERVICE_UNAVAILABLE,
+    LedgerNotMigrated: HTTPStatus.SERVICE_UNAVAILABLE,
     LedgerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     LiveUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     WorkflowsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -12,6 +12,7 @@ from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
 from alphapanda.domain.vocabulary import SessionState, TradingSwitch
 from alphapanda.ledger.engine import LedgerUnavailable
+from alphapanda.ledger.migrate import verify_head
 from alphapanda.ledger.query_brokers import BrokerStateRecord, broker_states
 from alphapanda.live import heartbeats, keys
 from alphapanda.live.heartbeats import Heartbeat
@@ -33,7 +34,7 @@ async def readiness(services: Services) -> ReadyOut:
     # Without Redis nothing is lost, but no quote is known either, so no entry passes: in production that is down.
     live_required = settings.environment is Environment.PRODUCTION
     (ledger, states), (temporal, _), (live, beats) = await asyncio.gather(
-        _ask(lambda: broker_states(services.ledger, settings.active_brokers), LedgerUnavailable, required=True),
+        _ask(lambda: _ledger(services), LedgerUnavailable, required=True),
         _ask(lambda: _temporal(services), WorkflowsUnavailable, required=True),
         _ask(lambda: _heartbeats(services), LiveUnavailable, required=live_required),
     )
@@ -67,6 +68,11 @@ async def _ask(
         ComponentOut(status=Status.DOWN, required=required, detail=error.message, next_action=error.next_action),
         None,
     )
+
+
+async def _ledger(services: Services) -> dict[str, BrokerStateRecord]:
+    await verify_head(services.ledger)
+    return await broker_states(services.ledger, services.settings.active_brokers)
 
 
 async def _temporal(services: Services) -> bool:

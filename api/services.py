@@ -17,6 +17,7 @@ from temporalio.client import Client
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.endpoints import Endpoints, resolve_endpoints
 from alphapanda.ledger.engine import LedgerEngine, LedgerUnavailable, create_ledger_engine
+from alphapanda.ledger.migrate import LedgerNotMigrated, verify_head
 from alphapanda.settings import Settings
 from workflows.desk import OrderDesk, order_policy
 from workflows.runtime import WorkflowsUnavailable, connect, orders_worker
@@ -75,7 +76,10 @@ class Services:
 
     @property
     def desk(self) -> OrderDesk:
-        """Raises WorkflowsUnavailable like `temporal`."""
+        """Raises WorkflowsUnavailable like `temporal`, or what the ledger lacks."""
+        missing = self._missing
+        if self._desk is None and isinstance(missing, LedgerUnavailable | LedgerNotMigrated):
+            raise type(missing)(missing.message, next_action=missing.next_action)
         if self._desk is None:
             raise WorkflowsUnavailable(
                 self._missing.message if self._missing else "Temporal is not connected yet",
@@ -128,8 +132,9 @@ class Services:
         while True:
             try:
                 client = await connect(self.settings, stores.endpoints)
-                worker = orders_worker(client, stores.engine, stores.redis, self.settings)
                 self._client = client
+                await verify_head(stores.engine)
+                worker = orders_worker(client, stores.engine, stores.redis, self.settings)
                 self._desk = OrderDesk(client, stores.engine, order_policy(self.settings))
                 self._missing = None
                 self._tried.set()

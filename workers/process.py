@@ -5,6 +5,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -14,6 +15,7 @@ from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.edge import at_the_edge
 from alphapanda.endpoints import resolve_endpoints
 from alphapanda.ledger.engine import LedgerEngine, create_ledger_engine
+from alphapanda.ledger.migrate import verify_head
 from alphapanda.logging import configure_logging
 from alphapanda.loop import run as run_loop
 from alphapanda.settings import Settings
@@ -39,6 +41,7 @@ class Resources:
     stop: asyncio.Event
 
 
+T = TypeVar("T")
 Role = Callable[[Resources], Awaitable[None]]
 
 
@@ -65,7 +68,8 @@ async def _run(name: str, role: Role, settings: Settings) -> None:
         opened.push_async_callback(engine.dispose)
         redis = Redis.from_url(endpoints.redis_url)
         opened.push_async_callback(redis.aclose)
-        client = await _patiently(lambda: connect(settings, endpoints), stop)
+        await _patiently("the ledger", lambda: verify_head(engine), stop)
+        client = await _patiently("Temporal", lambda: connect(settings, endpoints), stop)
         if client is None:
             return
         desk = OrderDesk(client, engine, order_policy(settings))
@@ -80,16 +84,16 @@ async def _run(name: str, role: Role, settings: Settings) -> None:
         log.info("stopped", role=name)
 
 
-async def _patiently(connecting: Callable[[], Awaitable[Client]], stop: asyncio.Event) -> Client | None:
+async def _patiently(part: str, reach: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
     """Servers may still be starting: try for a while. None when told to stop meanwhile."""
     deadline = asyncio.get_running_loop().time() + CONNECT_PATIENCE_S
     while not stop.is_set():
         try:
-            return await connecting()
+            return await reach()
         except AlphaPandaError as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise
-            log.warning("waiting for Temporal", error=str(error))
+            log.warning("waiting", part=part, code=error.code, error=str(error))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), CONNECT_RETRY_S)
     return None

@@ -1,7 +1,7 @@
 """Migrations from code: up to the head, and the check at every start that the database is there."""
 
-import asyncio
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 
 from alembic import command
@@ -9,11 +9,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.ledger.engine import create_ledger_engine
+from alphapanda.ledger.queries import ledger_errors
 
 _LOCK_KEY = 0x616C706861  # "alpha": one migration at a time, however many processes start together
 
@@ -52,13 +52,15 @@ async def _run(database_url: str, step: Callable[[Config], None]) -> None:
         await engine.dispose()
 
 
+@cache
+def _head() -> str | None:
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
 async def verify_head(engine: AsyncEngine) -> None:
-    """Raises LedgerNotMigrated unless the database is exactly at the newest revision."""
-    head = await asyncio.to_thread(lambda: ScriptDirectory.from_config(alembic_config()).get_current_head())
-    async with engine.connect() as connection:
-        try:
+    """Raises LedgerNotMigrated unless the database is at the newest revision, LedgerUnavailable if it is not there."""
+    with ledger_errors():
+        async with engine.connect() as connection:
             current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-        except DBAPIError as error:
-            raise LedgerNotMigrated("the ledger's revision cannot be read") from error
-    if current != head:
-        raise LedgerNotMigrated(f"the ledger is at revision {current or 'none'}, this version needs {head}")
+    if current != _head():
+        raise LedgerNotMigrated(f"the ledger is at revision {current or 'none'}, this version needs {_head()}")
