@@ -20,6 +20,7 @@ class ReasonCode(StrEnum):
     SIGNAL_ACCEPTED            = "SIGNAL_ACCEPTED", "The signal is recorded and its workflow started."
     SIGNAL_STALE               = "SIGNAL_STALE", "The signal is older than the limit allows."
     SIGNAL_EXPIRED             = "SIGNAL_EXPIRED", "The signal's own deadline passed before it reached the broker."
+    SIGNAL_DAY_OVER            = "SIGNAL_DAY_OVER", "The login came on a later day than the signal was meant for."
     SIGNAL_DUPLICATE           = "SIGNAL_DUPLICATE", "The same intent came twice within the duplicate window."
     VALIDATION_PASSED          = "VALIDATION_PASSED", "Every rule of the instrument and the market holds."
     INSTRUMENT_UNKNOWN         = "INSTRUMENT_UNKNOWN", "No such instrument is loaded for that exchange."

@@ -65,6 +65,8 @@ def clear(
     """
     if signal.is_expired(facts.now):
         return Verdict(((S.EXPIRED, reason(ReasonCode.SIGNAL_EXPIRED, expires_at=signal.expires_at)),))
+    if state is S.AWAITING_AUTH and _is_of_another_day(signal, facts):
+        return Verdict(((S.EXPIRED, reason(ReasonCode.SIGNAL_DAY_OVER, signal_of=trading_date(signal.generated_at))),))
     if state is S.AWAITING_AUTH:
         return _after_login(signal, facts, reserved_exit=reserved_exit, patient=patient)
     if state is S.AWAITING_APPROVAL and approved_by is None:
@@ -87,6 +89,11 @@ def clear(
     if opens is not None:
         return Verdict((validated, (S.AWAITING_MARKET, _until(opens))), wait_until=opens)
     return _risk(signal, facts, (validated,), approved_by=approved_by, patient=patient)
+
+
+def _is_of_another_day(signal: Signal, facts: Facts) -> bool:
+    """A login in the morning must not send what was meant for yesterday; who waits for the open means the next day."""
+    return not signal.wait_for_open and trading_date(facts.now) > trading_date(signal.generated_at)
 
 
 def _until(opens: datetime) -> Reason:

@@ -175,6 +175,19 @@ def test_after_the_login_an_entry_is_asked_what_may_have_changed_and_an_exit_is_
     assert path(leaving) == [S.APPROVED, S.SUBMITTING]
 
 
+@pytest.mark.parametrize("reserved_exit", [False, True])
+def test_a_login_on_a_later_day_expires_what_was_meant_for_the_day_before(reserved_exit: bool) -> None:
+    yesterday = signal(generated_at=NOW - timedelta(days=1))
+    verdict = clear(yesterday, S.AWAITING_AUTH, facts(), reserved_exit=reserved_exit)
+    assert path(verdict) == [S.EXPIRED]
+    assert verdict.steps[0][1].code is ReasonCode.SIGNAL_DAY_OVER
+
+
+def test_a_login_on_the_day_that_was_waited_for_goes_on() -> None:
+    waited = signal(generated_at=NOW - timedelta(days=1), wait_for_open=True)
+    assert path(clear(waited, S.AWAITING_AUTH, facts())) == [S.APPROVED, S.SUBMITTING]
+
+
 def test_a_login_at_night_does_not_send_into_a_closed_market() -> None:
     verdict = clear(signal(generated_at=OPEN_HOUR), S.AWAITING_AUTH, at(NIGHT))
     assert (path(verdict), why(verdict)) == ([S.APPROVED, S.DENIED], R.MARKET_CLOSED)
