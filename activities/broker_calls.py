@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import structlog
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
@@ -23,6 +24,8 @@ from alphapanda.domain.vocabulary import SessionState
 from alphapanda.ledger.brokers import read_gate, set_session
 from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.risk.rules import switch_refusal
+
+_log = structlog.get_logger(__name__)
 
 _OUTCOMES: dict[type[BrokerError], CallOutcome] = {
     BrokerRejected: CallOutcome.REJECTED,
@@ -52,6 +55,9 @@ class BrokerActivities(BrokerCalls):
 
     @activity.defn(name="submit_order")
     async def submit_order(self, call: SubmitInput) -> CallResult:
+        return _told("submit", await self._submit(call))
+
+    async def _submit(self, call: SubmitInput) -> CallResult:
         if call.request.broker != self._broker.name:
             return _wrong_queue(call.request.broker, self._broker.name)
         try:
@@ -116,12 +122,12 @@ class BrokerActivities(BrokerCalls):
     @activity.defn(name="cancel_order")
     async def cancel_order(self, call: BrokerOrderInput) -> CallResult:
         async with heartbeats():
-            return await self._request(call)
+            return _told("cancel", await self._request(call))
 
     @activity.defn(name="modify_order")
     async def modify_order(self, call: BrokerOrderInput) -> CallResult:
         async with heartbeats():
-            return await self._request(call)
+            return _told("modify", await self._request(call))
 
     async def _request(self, call: BrokerOrderInput) -> CallResult:
         """Ask for a change or (without one) a cancel, then read what the book says of the order."""
@@ -159,3 +165,9 @@ class BrokerActivities(BrokerCalls):
 
 def _wrong_queue(asked: str, served: str) -> CallResult:
     return CallResult(outcome=CallOutcome.REJECTED, message=f"this worker serves {served}, not {asked}")
+
+
+def _told(call: str, result: CallResult) -> CallResult:
+    """One line per request; the interceptor adds whose it is."""
+    _log.info(call, outcome=result.outcome, broker_order_id=result.broker_order_id, said=result.message)
+    return result

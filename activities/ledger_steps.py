@@ -2,13 +2,14 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
+import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -49,6 +50,7 @@ from alphapanda.risk.clearance import Facts, Verdict, clear
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_log = structlog.get_logger(__name__)
 
 _UNREACHABLE = (
     OperationalError,
@@ -142,6 +144,7 @@ class LedgerActivities(LedgerSteps):
             now=now,
             decide=decide,
         )
+        _tell(cleared.transitions)
         return CheckResult(
             entered=tuple(Entered(state=t.state, reason=t.reason, actor=t.actor) for t in cleared.transitions),
             seq=cleared.seq,
@@ -177,6 +180,7 @@ class LedgerActivities(LedgerSteps):
             now=self._now(),
             charge=charge_by(self._charges, instrument),
         )
+        _tell(step.entered)
 
     @activity.defn(name="check_change")
     @ledger_step
@@ -224,3 +228,9 @@ class LedgerActivities(LedgerSteps):
 def _stopped_for_a_quote(transitions: tuple[Transition, ...]) -> bool:
     """An earlier run of this step that ended at VALIDATED did so only for want of a quote."""
     return bool(transitions) and transitions[-1].state is OrderState.VALIDATED
+
+
+def _tell(entered: Sequence[Entered | Transition]) -> None:
+    """One line per step; the interceptor adds whose it is."""
+    if entered:
+        _log.info("order", state=str(entered[-1].state), reason=str(entered[-1].reason))

@@ -19,7 +19,13 @@ from alphapanda.domain.ids import Broker, OrderId, SignalId
 from alphapanda.redaction import hide_secrets_of, redact
 from alphapanda.settings import Environment, Settings
 
-_CHATTY = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.INFO, "aiosqlite": logging.WARNING}
+_CHATTY = {
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "asyncio": logging.INFO,
+    "aiosqlite": logging.WARNING,
+    "alembic.runtime.migration": logging.WARNING,
+}
 """Libraries that would tell of each of their steps."""
 
 _TEMPORAL_EXTRAS = ("temporal_workflow", "temporal_activity")

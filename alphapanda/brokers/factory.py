@@ -6,12 +6,13 @@ from typing import Protocol
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alphapanda.brokers.available import require_adapters
 from alphapanda.brokers.protocol import BrokerAdapter
 from alphapanda.domain.calendar import Calendar
 from alphapanda.domain.execution import OrderReport
 from alphapanda.domain.ids import Broker
 from alphapanda.ledger.instruments import InstrumentCache
-from alphapanda.settings import Settings, SettingsError
+from alphapanda.settings import Settings
 
 
 class RunningBroker(BrokerAdapter, Protocol):
@@ -35,8 +36,7 @@ def build_broker(
     on_update: Callable[[OrderReport], Awaitable[None]] = _ignore,
 ) -> RunningBroker:
     """The adapter of a broker. Heavy libraries are imported for the broker that needs them only."""
-    if name == "paper":
-        from alphapanda.brokers.paper.adapter import PaperBroker  # noqa: PLC0415
+    require_adapters([name])
+    from alphapanda.brokers.paper.adapter import PaperBroker  # noqa: PLC0415
 
-        return PaperBroker(name, engine, redis, settings.paper, InstrumentCache(engine), calendar, on_update)
-    raise SettingsError(f"ALPHAPANDA_ACTIVE_BROKERS: {name} has no adapter in this version; use paper")
+    return PaperBroker(name, engine, redis, settings.paper, InstrumentCache(engine), calendar, on_update)

@@ -58,6 +58,7 @@ def up(
         set_setting("API__PORT", str(require_port(settings.api.host, 0, purpose="the API", option="--port")))
     settings = Settings.load()
     with_feed = not no_feed and settings.feed.source is not FeedSource.NONE
+    _refuse_what_is_not_there(settings, with_feed=with_feed)
     asyncio.run(_run(settings, with_feed=with_feed, ui_port=ui_port, fresh=fresh))
 
 
@@ -71,6 +72,18 @@ def _check_feed_options(feed: str | None, files: list[Path], *, no_feed: bool) -
     for file in files:
         if not file.is_file():
             raise InvalidValueError(f"--file: there is no file {file}")
+
+
+def _refuse_what_is_not_there(settings: "Settings", *, with_feed: bool) -> None:
+    """Before anything is opened: a worker would say the same after the servers are up."""
+    from alphapanda.brokers.available import require_adapters  # noqa: PLC0415 - slow to import
+    from alphapanda.settings import FeedSource  # noqa: PLC0415
+
+    require_adapters(settings.active_brokers)
+    if with_feed and settings.feed.source is FeedSource.ZERODHA:
+        from alphapanda.feed.source import no_live_ticker  # noqa: PLC0415
+
+        raise no_live_ticker()
 
 
 async def _run(settings: "Settings", *, with_feed: bool, ui_port: int, fresh: bool) -> None:

@@ -7,7 +7,7 @@ from alphapanda.domain.instrument import Instrument
 from alphapanda.feed.replay import ReplaySource
 from alphapanda.feed.replay_files import BAR_S
 from alphapanda.feed.simulator import SimulatorSource
-from alphapanda.feed.source import Clock, FeedSourceError, TickSource
+from alphapanda.feed.source import Clock, TickSource, no_live_ticker
 from alphapanda.settings import FeedSettings, FeedSource
 from alphapanda.strategies.registry import Deployment, deploy_all
 
@@ -25,10 +25,7 @@ def build_source(feed: FeedSettings, known: Iterable[Instrument], *, now: Clock)
         case FeedSource.REPLAY:
             return ReplaySource(feed.files, speed=feed.speed, now=now, known=known)
         case FeedSource.ZERODHA:
-            raise FeedSourceError(
-                "feed source zerodha: this version has no live ticker",
-                next_action="Set ALPHAPANDA_FEED__SOURCE to simulator, replay or none.",
-            )
+            raise no_live_ticker()
         case FeedSource.NONE:
             return None
         case _:

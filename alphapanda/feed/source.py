@@ -18,6 +18,14 @@ class FeedSourceError(AlphaPandaError):
     default_next_action = "Correct ALPHAPANDA_FEED__SOURCE and the settings beside it."
 
 
+def no_live_ticker() -> FeedSourceError:
+    """The refusal of the source `zerodha`."""
+    return FeedSourceError(
+        "feed source zerodha: this version has no live ticker",
+        next_action="Set ALPHAPANDA_FEED__SOURCE to simulator, replay or none.",
+    )
+
+
 class TickSource(Protocol):
     @property
     def name(self) -> str: ...

@@ -187,6 +187,17 @@ def test_a_killed_worker_is_started_again_and_the_person_is_told(desk: Program, 
     _until_state(variables, "paper:after-the-kill", "FILLED")
 
 
+def test_each_line_of_an_orders_work_says_whose_it_is(desk: Program, folder: Path, variables: dict[str, str]) -> None:
+    _send(variables, "told")
+    correlation_id = _until_state(variables, "paper:told", "FILLED")["correlation_id"]
+    written = "".join(log.read_text() for log in (folder / "data" / "logs").glob("*.log"))
+    told = [line for line in written.splitlines() if "order_id=paper:told" in line]
+    assert any("state=FILLED" in line for line in told)
+    assert any("outcome=DONE" in line for line in told)
+    for fact in ("broker=paper", "signal_id=told", f"correlation_id={correlation_id}"):
+        assert all(fact in line for line in told)
+
+
 def test_no_secret_is_in_a_log_or_on_a_command_line(desk: Program, folder: Path) -> None:
     token = _urls(desk.output())["Admin token"]
     for log in (folder / "data" / "logs").iterdir():
@@ -268,6 +279,16 @@ def test_it_stops_in_order_when_the_make_that_started_it_is_killed(folder: Path,
         make.process.kill()
         until_gone(everything)
         make.until_it_says("broker-paper stopped")
+
+
+@pytest.mark.parametrize("options", [("--broker", "zerodha"), ("--feed", "zerodha")])
+def test_what_this_version_does_not_have_is_refused_before_anything_is_opened(
+    folder: Path, options: tuple[str, str]
+) -> None:
+    refused = ask("up", *options, variables=environment(DATA_DIR=str(folder / "untouched")))
+    assert refused.returncode in (1, 2)
+    assert "this version" in refused.stderr
+    assert not (folder / "untouched").exists()
 
 
 def test_a_part_that_cannot_live_ends_the_start_with_its_own_words(folder: Path) -> None:
