@@ -1,6 +1,7 @@
 """Migrations from code: up to the head, and the check at every start that the database is there."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import cache
 from importlib.resources import files
 
@@ -34,7 +35,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def upgrade(database_url: str, revision: str = "head") -> None:
-    """Migrate up. Safe to repeat and to race: an advisory lock lets one run at a time."""
+    """Migrate up. Safe to repeat and to race: an advisory lock lets one run at a time. Raises LedgerUnavailable."""
     await _run(database_url, lambda config: command.upgrade(config, revision))
 
 
@@ -45,7 +46,9 @@ async def downgrade(database_url: str, revision: str = "base") -> None:
 async def _run(database_url: str, step: Callable[[Config], None]) -> None:
     engine = create_ledger_engine(database_url, pool_size=1)
     try:
-        async with engine.begin() as connection:
+        async with AsyncExitStack() as opened:
+            with ledger_errors():
+                connection = await opened.enter_async_context(engine.begin())
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
             await connection.run_sync(lambda sync: step(alembic_config(sync)))
     finally:

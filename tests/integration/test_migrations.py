@@ -14,7 +14,7 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import alphapanda.brokers.paper.tables  # noqa: F401 - registers its tables with Base
-from alphapanda.ledger.engine import create_ledger_engine
+from alphapanda.ledger.engine import LedgerUnavailable, create_ledger_engine
 from alphapanda.ledger.migrate import LedgerNotMigrated, alembic_config, downgrade, upgrade, verify_head
 from alphapanda.ledger.models import Base
 from alphapanda.stack import StackEndpoints
@@ -135,6 +135,13 @@ async def test_a_database_from_a_newer_version_is_refused_too(empty_url: str, en
         await connection.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
     with pytest.raises(LedgerNotMigrated, match="from_the_future"):
         await verify_head(engine)
+
+
+async def test_a_server_that_is_not_there_is_named_with_its_setting() -> None:
+    with pytest.raises(LedgerUnavailable) as refused:
+        await upgrade("postgresql+asyncpg://nobody:secret@127.0.0.1:1/none")
+    assert "ALPHAPANDA_DATABASE__URL" in refused.value.next_action
+    assert "secret" not in str(refused.value)
 
 
 async def test_an_upgrade_that_fails_leaves_nothing_half_done(empty_url: str, engine: AsyncEngine) -> None:
