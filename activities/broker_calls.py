@@ -150,17 +150,18 @@ class BrokerActivities(BrokerCalls):
 
     async def _ended(self, error: BrokerError) -> CallResult:
         outcome = _OUTCOMES.get(type(error), CallOutcome.AMBIGUOUS)
-        if outcome is CallOutcome.NOT_AUTHENTICATED:
+        lost_at = self._now() if outcome is CallOutcome.NOT_AUTHENTICATED else None
+        if lost_at is not None:
             # Told to the ledger at once, so that the next order waits instead of trying.
             try:
                 await set_session(
                     self._engine, self._broker.name, SessionState.EXPIRED,
-                    actor="broker", reason=error.message, at=self._now(),
+                    actor="broker", reason=error.message, at=lost_at,
                 )  # fmt: skip
             except Exception as unwritten:  # what the broker said stands, whether or not it could be written down
                 activity.logger.warning("the dead session could not be recorded", exc_info=unwritten)
         retry_after = error.retry_after_s if isinstance(error, RateLimited) else 1.0
-        return CallResult(outcome=outcome, message=error.message, retry_after_s=retry_after)
+        return CallResult(outcome=outcome, message=error.message, retry_after_s=retry_after, lost_at=lost_at)
 
 
 def _wrong_queue(asked: str, served: str) -> CallResult:

@@ -145,10 +145,12 @@ class LedgerActivities(LedgerSteps):
             decide=decide,
         )
         _tell(cleared.transitions)
+        waits = OrderState.AWAITING_AUTH in (step.state, *(t.state for t in cleared.transitions[-1:]))
         return CheckResult(
             entered=tuple(Entered(state=t.state, reason=t.reason, actor=t.actor) for t in cleared.transitions),
             seq=cleared.seq,
             tag=cleared.tag,
+            session_since=cleared.session_since if waits else None,
             is_exit=cleared.is_exit,
             wait_until=cleared.verdict.wait_until if cleared.verdict else None,
             needs_quote=cleared.verdict.needs_quote if cleared.verdict else _stopped_for_a_quote(cleared.transitions),

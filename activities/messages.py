@@ -157,6 +157,8 @@ class CheckResult(Message):
     is_exit: bool = False
     wait_until: AwareDatetime | None = None
     needs_quote: bool = False
+    session_since: AwareDatetime | None = None
+    """Since when the session is as the verdict found it: what a login has to be later than to wake the order."""
 
 
 class RecordInput(Message):
@@ -238,6 +240,8 @@ class CallResult(Message):
     report: OrderReport | None = None
     retry_after_s: float = 1.0
     withheld: Reason | None = None
+    lost_at: AwareDatetime | None = None
+    """When the call found the session dead; NOT_AUTHENTICATED only."""
 
 
 # --- BrokerWorkflow --------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ async def clear(life: OrderLife, inbox: Inbox) -> bool:
         if life.state is OrderState.AWAITING_APPROVAL and approval_ends is None:
             approval_ends = workflow.now() + timedelta(seconds=life.policy.approval_timeout_s)
         if life.state is OrderState.AWAITING_AUTH and not checked.needs_quote:
-            await register_for_login(life)
+            await register_for_login(life, checked.session_since or workflow.now())
             looks += 1
         pause = _pause(life, checked, approval_ends, looks)
         await inbox.wait(pause, session=life.state is OrderState.AWAITING_AUTH)
@@ -129,11 +129,12 @@ async def _obey(life: OrderLife, inbox: Inbox, approval: Request | None) -> Requ
     return approval
 
 
-async def register_for_login(life: OrderLife) -> None:
-    """Tell the broker's workflow that this order waits for a login, so that it is woken in risk-first order."""
-    waiting = WaitingOrder(
-        workflow_id=WorkflowId(workflow.info().workflow_id), is_exit=life.is_exit, lost_at=workflow.now()
-    )
+async def register_for_login(life: OrderLife, lost_at: datetime) -> None:
+    """Tell the broker's workflow that this order waits for a login, so that it is woken in risk-first order.
+
+    `lost_at` is when the session was found dead, not when this is told: a login may have come in between.
+    """
+    waiting = WaitingOrder(workflow_id=WorkflowId(workflow.info().workflow_id), is_exit=life.is_exit, lost_at=lost_at)
     broker = workflow.get_external_workflow_handle(broker_workflow_id(life.order.broker))
     try:
         await broker.signal("order_waiting", waiting)

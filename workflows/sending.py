@@ -137,7 +137,7 @@ async def _settle(life: OrderLife, inbox: Inbox) -> None:
         absent = absent + 1 if result.outcome is CallOutcome.DONE else 0
         if result.outcome is CallOutcome.NOT_AUTHENTICATED:
             waited_from = workflow.now()
-            await wait_for_login(life, inbox)
+            await wait_for_login(life, inbox, result)
             ends += workflow.now() - waited_from
             continue
         # Where policy sends again what is proved absent, a proof that has begun is finished: the time may have gone
@@ -215,13 +215,13 @@ def _is_ours(life: OrderLife, report: OrderReport) -> bool:
     return report.tag in (None, life.tag) and what == (terms.exchange, terms.tradingsymbol, terms.side, terms.product)
 
 
-async def wait_for_login(life: OrderLife, inbox: Inbox) -> None:
-    """Stay in AWAITING_AUTH until somebody logs in, then restore the state it left."""
+async def wait_for_login(life: OrderLife, inbox: Inbox, refused: CallResult) -> None:
+    """Stay in AWAITING_AUTH until somebody logs in, then restore the state it left. `refused` is the dead call's."""
     left = life.state
     life.enter(S.AWAITING_AUTH, reason(ReasonCode.SESSION_LOST, was=left), "broker")
     await life.flush()
     life.publish()
-    await register_for_login(life)
+    await register_for_login(life, refused.lost_at or workflow.now())
     looks = 1
     while not inbox.session_restored:
         asked = await inbox.wait(session_recheck(looks), session=True)

@@ -140,7 +140,7 @@ async def _as_the_book_has_it(life: OrderLife, terms: OrderTerms, unclear: CallR
 async def _read(life: OrderLife, inbox: Inbox, result: CallResult) -> None:
     """Take over what a call brought back; a failed read changes nothing."""
     if result.outcome is CallOutcome.NOT_AUTHENTICATED:
-        await wait_for_login(life, inbox)
+        await wait_for_login(life, inbox, result)
     elif result.report is not None:
         life.observe(result.report)
     await life.flush()

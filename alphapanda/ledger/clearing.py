@@ -21,7 +21,7 @@ from alphapanda.risk.book import Book
 from alphapanda.risk.clearance import Verdict
 
 _BOOK = Statement("""
-SELECT o.seq, o.tag, p.version, b.session, b.switch, held.position, held.position_all,
+SELECT o.seq, o.tag, p.version, b.session, b.session_since, b.switch, held.position, held.position_all,
     promised.buys, promised.sells, promised.exits,
     coalesce(day.realised - day.charges, 0) AS day_result,
     CASE WHEN CAST(:twins_since AS timestamptz) IS NULL THEN 0 ELSE (
@@ -94,6 +94,8 @@ class Cleared:
     verdict: Verdict | None
     """None when an earlier run decided: the transitions then tell all."""
     is_exit: bool
+    session_since: datetime
+    """Since when the ledger has the session as the verdict found it."""
 
 
 async def clear_order(
@@ -104,16 +106,16 @@ async def clear_order(
     async def attempt(fetch: Fetch) -> Cleared:
         row = await read_portfolio(fetch, step, now)
         if row["seq"] > step.seq:
-            return await _decided_before(fetch, step, row["seq"], row["tag"])
+            return await _decided_before(fetch, step, row)
         verdict = await decide(book_of(row))
         transitions = tuple(Transition(state, why, step.actor) for state, why in verdict.steps)
         if not transitions:
-            return Cleared((), step.seq, row["tag"], verdict, verdict.is_exit)
+            return Cleared((), step.seq, row["tag"], verdict, verdict.is_exit, row["session_since"])
         tag = Tag(row["tag"]) if row["tag"] else _tag_for(step, transitions)
         written = await fetch(_WRITE, _parameters(step, verdict, transitions, tag, now) | {"version": row["version"]})
         if not written:
             raise PortfolioMoved
-        return Cleared(transitions, step.seq + len(transitions), tag, verdict, verdict.is_exit)
+        return Cleared(transitions, step.seq + len(transitions), tag, verdict, verdict.is_exit, row["session_since"])
 
     return await engine.in_turn(step.broker, attempt)
 
@@ -192,8 +194,9 @@ def _parameters(
     }
 
 
-async def _decided_before(fetch: Fetch, step: ClearingStep, seq: int, tag: str | None) -> Cleared:
+async def _decided_before(fetch: Fetch, step: ClearingStep, row: Row) -> Cleared:
     recorded = await transitions_after(fetch, step.order_id, step.seq)
     reserved = await fetch(IS_EXIT, {"order_id": step.order_id})
     is_exit = bool(reserved and reserved[0]["is_exit"])
-    return Cleared(recorded, seq, Tag(tag) if tag else None, None, is_exit)
+    tag = Tag(row["tag"]) if row["tag"] else None
+    return Cleared(recorded, row["seq"], tag, None, is_exit, row["session_since"])

@@ -116,8 +116,11 @@ class TemporalServer:
         process = self.process = ServerProcess(Command(_COMPONENT, argv, cwd=folder, log=log))
         ui_port = self._ui_port
 
+        # The HTTP side answers from within the server, which may be a moment before the gRPC port listens.
+        listening = [each for each in (self._port, ui_port) if each is not None]
+
         async def is_ready() -> bool:
-            return await _knows_search_attributes(http_port) and (ui_port is None or await _listens(ui_port))
+            return await _knows_search_attributes(http_port) and all([await _listens(each) for each in listening])
 
         await process.until_ready(is_ready, deadline_seconds=_START_SECONDS)
 
