@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from alphapanda.stack.parent import death_signal_hook
+
 DEADLINE_S = 120.0
+ENDS_WITH_US = death_signal_hook(signal.SIGKILL)
+"""A killed test run leaves no desk behind."""
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -31,7 +35,13 @@ class Program:
         self._said = said
         with said.open("ab") as output:
             self.process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=variables, cwd=said.parent
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=variables,
+                cwd=said.parent,
+                preexec_fn=ENDS_WITH_US,
             )
 
     @property

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from alphapanda.stack import EmbeddedStack, StackEndpoints, StackStartError, read_endpoints
-from alphapanda.stack.parent import PARENT_PID_VARIABLE
+from alphapanda.stack.parent import PARENT_PID_VARIABLE, death_signal_hook
 from alphapanda.stack.postgres_files import clear_stale_pid
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -65,7 +65,13 @@ time.sleep(600)
 
 @contextmanager
 def _running(program: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=death_signal_hook(signal.SIGKILL),
+    )
     try:
         yield process
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from alphapanda.stack import StackEndpoints
+from tests.integration.processes import ENDS_WITH_US
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -33,6 +34,7 @@ def start(tmp_path: Path, **others: str) -> "subprocess.Popen[str]":
         env=environment(tmp_path, **others),
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=ENDS_WITH_US,
     )
 
 
