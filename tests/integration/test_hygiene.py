@@ -39,7 +39,7 @@ SECRET_VALUE = re.compile(
     r"""(?P<value>[A-Za-z0-9+/_=-]{16,})"""
 )
 PASSWORD_IN_URL = re.compile(r"""://[^/\s:@"']+:(?P<value>[^/\s:@"'{]+)@""")
-MADE_UP = {"password", "hunter2", "hunter%3222", "other-pass", "p", "***", "0123456789abcdef"}
+MADE_UP = {"password", "secret", "hunter2", "hunter%3222", "other-pass", "p", "***", "0123456789abcdef"}
 """What the documentation and the tests of redaction use where a secret would stand."""
 
 
