@@ -26,6 +26,7 @@ from alphapanda.loop import run as run_loop
 from alphapanda.settings import Settings
 from alphapanda.stack.process import die_with_parent
 from workers.bench.floor import FLOOR_ACTIVITY_QUEUE
+from workers.bench.orders import log_to_nowhere
 from workflows.runtime import connect
 
 PAPER = Broker("paper")
@@ -49,6 +50,7 @@ async def serve(notes: Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = Settings.load()
+    log_to_nowhere(settings)
     endpoints = resolve_endpoints(settings)
     engine = create_ledger_engine(endpoints.database_url)
     redis = Redis.from_url(endpoints.redis_url)

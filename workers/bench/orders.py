@@ -37,6 +37,7 @@ from alphapanda.ledger.engine import LedgerEngine, create_ledger_engine
 from alphapanda.ledger.instruments import save_instruments
 from alphapanda.ledger.migrate import upgrade
 from alphapanda.live.quotes import Tick, publish
+from alphapanda.logging import configure_logging
 from alphapanda.settings import PARENT_PID_VARIABLE, Settings
 from alphapanda.stack import EmbeddedStack
 from workers.bench.floor import FLOOR_QUEUE, FloorWorkflow
@@ -69,6 +70,11 @@ class Measured:
     per_second: list[float] = field(default_factory=list)
 
 
+def log_to_nowhere(settings: Settings) -> None:
+    """Lines are made as in production, where they cost what they cost, but nobody reads them here."""
+    configure_logging(settings, role="bench", stream=Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process
+
+
 Lifecycle = Callable[[], Awaitable[None]]
 
 
@@ -77,6 +83,7 @@ async def run(plan: Plan, progress: Callable[[str], None]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="alphapanda-bench-") as folder:
         async with EmbeddedStack(Path(folder), ui_port=None, durable=False):
             settings = Settings.load(data_dir=Path(folder), active_brokers=("paper",), _env_file=None)
+            log_to_nowhere(settings)
             progress("servers are up")
             await upgrade(resolve_endpoints(settings).database_url)
             return await _measure(settings, plan, Path(folder), progress)
