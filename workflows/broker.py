@@ -1,5 +1,6 @@
 """BrokerWorkflow: one per broker, for ever. Holds its session, its switch, and the orders that wait for a login."""
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -33,6 +34,7 @@ class BrokerWorkflow:
         self._waiting = {order.workflow_id: order for order in broker.waiting}
         self._to_wake: list[WaitingOrder] = []
         self._writing = 0
+        self._session_turn = asyncio.Lock()
 
     @workflow.run
     async def run(self, broker: BrokerInput) -> None:
@@ -111,13 +113,15 @@ class BrokerWorkflow:
         )
 
     async def _set_session(self, session: SessionState, actor: str, detail: str) -> None:
-        self._session, self._session_since = session, workflow.now()
-        self._describe()
-        step = SessionInput(broker=self._broker, session=session, actor=actor, detail=detail)
         self._writing += 1
-        await workflow.execute_local_activity_method(
-            LedgerSteps.set_session, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
-        )
+        # One at a time, in the order in which they were learned: the ledger keeps what was written last.
+        async with self._session_turn:
+            self._session, self._session_since = session, workflow.now()
+            self._describe()
+            step = SessionInput(broker=self._broker, session=session, actor=actor, detail=detail)
+            await workflow.execute_local_activity_method(
+                LedgerSteps.set_session, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
+            )
         self._writing -= 1
 
     async def _set_switch(self, switch: TradingSwitch, command: SwitchCommand) -> BrokerStatus:

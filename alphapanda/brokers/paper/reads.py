@@ -38,6 +38,7 @@ _ORDERS = text(
     f"UNION SELECT * FROM paper_orders WHERE broker = :broker AND {_RESTING} AND {_SHOWN}"
 )
 _ORDER = text(f"SELECT * FROM paper_orders WHERE broker = :broker AND broker_order_id = :id AND {_SHOWN}")
+_ROW = text("SELECT * FROM paper_orders WHERE broker = :broker AND broker_order_id = :id")
 _BY_TAG = text(
     f"SELECT * FROM paper_orders WHERE broker = :broker AND tag = :tag AND {_SHOWN} ORDER BY broker_order_id LIMIT 1"
 )
@@ -122,9 +123,12 @@ class PaperReads:
     async def _one(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> OrderReport | None:
         if not rows:
             return None
-        order = msgspec.convert(rows[0], PaperOrder)
-        trades = await self._all(connection, _TRADES_OF, id=order.broker_order_id)
-        return order_report(order, [msgspec.convert(row, PaperTrade) for row in trades])
+        number = rows[0]["broker_order_id"]
+        trades = await self._all(connection, _TRADES_OF, id=number)
+        # Read again after its trades: a row that is newer than them is caught up with by the next read, whereas
+        # trades beside an older row would show a fill of an order in a state it had left.
+        (row,) = await self._all(connection, _ROW, id=number)
+        return order_report(msgspec.convert(row, PaperOrder), [msgspec.convert(each, PaperTrade) for each in trades])
 
     async def _all(self, connection: AsyncConnection, statement: Any, **values: object) -> list[dict[str, Any]]:
         found = await connection.execute(statement, {"broker": self._broker, **values})
