@@ -14,10 +14,9 @@ from alphapanda.ledger.brokers import register_brokers
 from alphapanda.ledger.engine import create_ledger_engine
 from alphapanda.ledger.migrate import upgrade, verify_head
 from alphapanda.settings import Settings
+from alphapanda.stack.temporal import SEARCH_ATTRIBUTES
 from workflows.desk import OrderDesk, order_policy
 from workflows.runtime import connect
-
-SEARCH_ATTRIBUTES = ("Broker", "Strategy", "Instrument", "OrderState", "Side")
 
 
 async def bootstrap(settings: Settings) -> None:

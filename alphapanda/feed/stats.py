@@ -5,9 +5,7 @@ from enum import StrEnum
 import msgspec
 from redis.asyncio import Redis
 
-from alphapanda.live import heartbeats
-
-COMPONENT = "feed"
+from alphapanda.live import heartbeats, keys
 
 
 class FeedState(StrEnum):
@@ -52,10 +50,10 @@ class FeedStats(msgspec.Struct, frozen=True, kw_only=True):
 
 async def write_stats(redis: "Redis", stats: FeedStats, *, at: float) -> None:
     """Write the feed's heartbeat; `at` is the writer's clock in epoch seconds. Raises LiveUnavailable."""
-    await heartbeats.write(redis, COMPONENT, state=stats.state, at=at, detail=msgspec.to_builtins(stats))
+    await heartbeats.write(redis, keys.FEED, state=stats.state, at=at, detail=msgspec.to_builtins(stats))
 
 
 async def read_stats(redis: "Redis") -> tuple[float, FeedStats] | None:
     """When the feed last gave a sign of life, and its stats; None when that is unknown. Raises LiveUnavailable."""
-    beat = await heartbeats.read(redis, COMPONENT)
+    beat = await heartbeats.read(redis, keys.FEED)
     return None if beat is None else (beat.at, msgspec.convert(beat.detail, FeedStats))
