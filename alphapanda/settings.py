@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -40,6 +41,10 @@ class FeedSource(StrEnum):
     REPLAY = "replay"
     ZERODHA = "zerodha"
     NONE = "none"
+
+
+INVENTED = frozenset({FeedSource.SIMULATOR, FeedSource.REPLAY})
+"""Sources whose prices are not the market's of this moment."""
 
 
 def _list_of(value: Any) -> Any:
@@ -91,11 +96,47 @@ class ApiSettings(_Group):
     _list = field_validator("public_paths", mode="before")(_list_of)
 
 
+class CallLimits(_Group):
+    """What the broker lets one account call, over all our processes together."""
+
+    orders_per_second: int = Field(default=10, ge=2, description="Placing, modifying and cancelling together.")
+    orders_per_minute: int = Field(default=400, ge=2)
+    orders_per_day: int = Field(default=5000, ge=2)
+    reads_per_second: int = Field(default=10, ge=1)
+    reserve_percent: int = Field(default=20, ge=0, le=90, description="Of the order limits: for cancels and exits.")
+
+
 class ZerodhaSettings(_Group):
+    """Zerodha through Kite Connect. The roots may point to a simulator (`alphapanda kite-sim`)."""
+
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
     api_root: str = "https://api.kite.trade"
     ticker_root: str = "wss://ws.kite.trade"
+    login_root: str = "https://kite.zerodha.com"
+    timeout_s: float = Field(default=7.0, gt=0, le=60, description="Per read of the account.")
+    order_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Per placing, modifying or cancelling.")
+    threads: int = Field(default=8, ge=2, le=64, description="Calls to Kite at one time; a part is kept for orders.")
+    market_protection: Decimal = Field(
+        default=Decimal(-1), description="Percent a MARKET or SL-M order may move; -1 = the broker's own choice."
+    )
+    order_updates: bool = Field(default=True, description="Listen to order updates over the WebSocket.")
+    token_key: SecretStr | None = Field(
+        default=None, description="32 bytes in base64 that seal the access token; unset = made and kept 0600."
+    )
+    limits: CallLimits = CallLimits()
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the account is one of a simulator on this machine, and no real one."""
+        return urlsplit(self.api_root).hostname in ("127.0.0.1", "localhost", "::1")
+
+    @field_validator("market_protection")
+    @classmethod
+    def _protection_is_given(cls, value: Decimal) -> Decimal:
+        if value != -1 and not 0 < value <= 100:
+            raise ValueError("must be above 0 and at most 100 percent, or -1 for automatic; exchanges refuse 0")
+        return value
 
 
 class PaperSettings(_Group):
@@ -226,12 +267,21 @@ class Settings(BaseSettings):
                 raise ValueError(f"{broker!r} is not a broker we have (we have: {', '.join(sorted(KNOWN_BROKERS))})")
         return tuple(dict.fromkeys(brokers))
 
+    def refuse_invented_prices(self) -> None:
+        """Raise SettingsError where made-up or old prices would trade a real account."""
+        if "zerodha" in self.active_brokers and self.feed.source in INVENTED and not self.zerodha.is_simulated:
+            raise SettingsError(
+                f"{PREFIX}FEED__SOURCE: {self.feed.source} makes up or repeats prices, which must not trade a real "
+                f"account; set it to none, or point {PREFIX}ZERODHA__API_ROOT to a simulator (`alphapanda kite-sim`)"
+            )
+
     @property
     def is_rehearsal(self) -> bool:
-        """Whether the market counts as open at every hour: by itself only where feed and broker are both ours."""
+        """Whether the market counts as open at every hour: by itself only where feed and brokers are all ours."""
         if self.market.always_open is not None:
             return self.market.always_open
-        return self.feed.source in (FeedSource.SIMULATOR, FeedSource.REPLAY) and set(self.active_brokers) == {"paper"}
+        ours = {"paper", "zerodha"} if self.zerodha.is_simulated else {"paper"}
+        return self.feed.source in INVENTED and set(self.active_brokers) <= ours
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -253,12 +303,16 @@ class Settings(BaseSettings):
 
 def _unknown_variables(environment: "os._Environ[str]") -> Iterator[str]:
     for name in environment:
-        if name.upper().startswith(PREFIX) and name.upper() != PARENT_PID_VARIABLE:
-            head, _, rest = name.upper().removeprefix(PREFIX).lower().partition("__")
-            group = Settings.model_fields.get(head)
-            if group is None or (rest and not _group_has(group.annotation, rest)):
-                yield name
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper == PARENT_PID_VARIABLE:
+            continue
+        if not _is_field(Settings, upper.removeprefix(PREFIX).lower().split("__")):
+            yield name
 
 
-def _group_has(annotation: Any, field: str) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel) and field in annotation.model_fields
+def _is_field(group: Any, path: list[str]) -> bool:
+    """Whether `path` leads from a group of settings to one of its fields."""
+    if not (isinstance(group, type) and issubclass(group, BaseModel)):
+        return False
+    field = group.model_fields.get(path[0])
+    return field is not None and (len(path) == 1 or _is_field(field.annotation, path[1:]))

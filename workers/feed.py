@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 async def work(resources: Resources) -> None:
     settings = resources.settings
+    settings.refuse_invented_prices()
     await register_brokers(resources.engine, settings.active_brokers, now=datetime.now(UTC))
     source = build_source(settings.feed, await known_instruments(resources.engine, settings.feed), now=time.time)
     if source is None:

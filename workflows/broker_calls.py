@@ -32,7 +32,11 @@ async def submit(life: OrderLife, send_before: datetime) -> CallResult:
     life.attempt += 1
     call = SubmitInput(
         request=OrderRequest(
-            broker=life.order.broker, order_id=life.order.order_id, tag=life.tag, terms=life.signal.terms
+            broker=life.order.broker,
+            order_id=life.order.order_id,
+            tag=life.tag,
+            terms=life.signal.terms,
+            is_exit=life.is_exit,
         ),
         is_exit=life.is_exit,
         send_before=send_before,

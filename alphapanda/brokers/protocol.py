@@ -10,6 +10,7 @@ from typing import Protocol
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.execution import (
+    HoldingReport,
     MarginReport,
     OrderChange,
     OrderReport,
@@ -107,6 +108,10 @@ class BrokerAdapter(Protocol):
         ...
 
     async def positions(self) -> Sequence[PositionReport]: ...
+
+    async def holdings(self) -> Sequence[HoldingReport]:
+        """Shares carried from earlier days."""
+        ...
 
     async def margins(self) -> MarginReport: ...
 

@@ -80,6 +80,8 @@ def _refuse_what_is_not_there(settings: "Settings", *, with_feed: bool) -> None:
     from alphapanda.settings import FeedSource  # noqa: PLC0415
 
     require_adapters(settings.active_brokers)
+    if with_feed:
+        settings.refuse_invented_prices()
     if with_feed and settings.feed.source is FeedSource.ZERODHA:
         from alphapanda.feed.source import no_live_ticker  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alphapanda.domain.ids import Broker, OrderId, Tag
 from alphapanda.domain.signal import OrderTerms
-from alphapanda.domain.vocabulary import Exchange, OrderType, Product, SessionState, Side, Validity
+from alphapanda.domain.vocabulary import Exchange, OrderType, Product, SessionState, Side, Validity, Variety
 
 
 class _Frozen(BaseModel):
@@ -24,6 +24,8 @@ class OrderRequest(_Frozen):
     order_id: OrderId
     tag: Tag
     terms: OrderTerms
+    is_exit: bool = False
+    """Whether it only reduces what is held: exits keep a share of the account's call limits for themselves."""
 
 
 class OrderChange(_Frozen):
@@ -75,7 +77,10 @@ class TradeReport(_Frozen):
 class OrderReport(_Frozen):
     """One row of the broker's order book, with its trades where the book was asked for them.
 
-    `trades` is None when they were not read: unknown, not "none".
+    `trades` is None when they were not read: unknown, not "none". A broker may split an order into rows of its own
+    (slices above the freeze quantity, legs of an iceberg), which are summed here: `whole` is False where more rows
+    than are shown may exist, so that `quantity` must not shrink the order, and `unplaced_quantity` is the part
+    that the broker refused while it placed the rest.
     """
 
     broker_order_id: str
@@ -92,6 +97,10 @@ class OrderReport(_Frozen):
     price: Decimal | None = None
     trigger_price: Decimal | None = None
     message: str = ""
+    variety: Variety = Variety.REGULAR
+    whole: bool = True
+    unplaced_quantity: int = 0
+    placed_at: AwareDatetime | None = None
     updated_at: AwareDatetime
     trades: tuple[TradeReport, ...] | None = None
 
@@ -109,6 +118,15 @@ class PositionReport(_Frozen):
     exchange: Exchange
     tradingsymbol: str
     product: Product
+    quantity: int
+    average_price: Decimal | None
+
+
+class HoldingReport(_Frozen):
+    """Shares in the demat account, sold ones not deducted before they are delivered."""
+
+    exchange: Exchange
+    tradingsymbol: str
     quantity: int
     average_price: Decimal | None
 

@@ -16,7 +16,7 @@ from alphapanda.domain.ids import (
 )
 from alphapanda.domain.instrument import instrument_key
 from alphapanda.domain.money import decimal_of
-from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side, Validity
+from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side, Validity, Variety
 
 MAX_QUANTITY = 10_000_000
 """Above any order an Indian exchange takes; catches a price sent as a quantity."""
@@ -51,6 +51,8 @@ class OrderTerms(BaseModel):
     trigger_price: ExactPrice | None = Field(default=None, description="Trigger; SL and SL-M only.")
     validity: Validity = Validity.DAY
     validity_minutes: int | None = Field(default=None, ge=1, le=375, description="Minutes a TTL order lives; TTL only.")
+    variety: Variety = Variety.REGULAR
+    iceberg_legs: int | None = Field(default=None, ge=2, le=50, description="Legs of an iceberg; iceberg only.")
 
     _no_floats = field_validator("price", "trigger_price", mode="before")(_exact)
 
@@ -60,6 +62,7 @@ class OrderTerms(BaseModel):
             ("price", self.order_type.has_limit_price, self.price, self.order_type),
             ("trigger_price", self.order_type.has_trigger, self.trigger_price, self.order_type),
             ("validity_minutes", self.validity is Validity.TTL, self.validity_minutes, self.validity),
+            ("iceberg_legs", self.variety is Variety.ICEBERG, self.iceberg_legs, self.variety),
         )
         for field, needed, value, because in rules:
             if needed and value is None:
@@ -83,7 +86,8 @@ class OrderTerms(BaseModel):
         """`BUY 10 NSE:INFY @ 1450.00`: the terms on one line."""
         at = "MARKET" if self.order_type is OrderType.MARKET else str(self.price or self.order_type)
         trigger = f" trigger {self.trigger_price}" if self.trigger_price is not None else ""
-        return f"{self.side} {self.quantity} {self.instrument} @ {at}{trigger}"
+        variety = "" if self.variety is Variety.REGULAR else f" ({self.variety})"
+        return f"{self.side} {self.quantity} {self.instrument} @ {at}{trigger}{variety}"
 
 
 _TERMS = tuple(OrderTerms.model_fields)

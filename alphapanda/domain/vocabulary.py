@@ -54,6 +54,14 @@ class Validity(StrEnum):
     TTL = "TTL"
 
 
+class Variety(StrEnum):
+    """How an order is worked: at once, after market hours for the next open, or in legs that hide its size."""
+
+    REGULAR = "regular"
+    AMO = "amo"
+    ICEBERG = "iceberg"
+
+
 class SessionState(StrEnum):
     """A broker login as we know it."""
 

@@ -47,21 +47,22 @@ class Recorded:
 _INSERT = Statement("""
 WITH accepted AS (
     INSERT INTO signals (signal_id, strategy_id, brokers, exchange, tradingsymbol, side, quantity, order_type, product,
-        price, trigger_price, validity, validity_minutes, generated_at, expires_at, wait_for_open, metadata,
-        fingerprint, correlation_id, accepted_at)
+        price, trigger_price, validity, validity_minutes, variety, iceberg_legs, generated_at, expires_at,
+        wait_for_open, metadata, fingerprint, correlation_id, accepted_at)
     VALUES (:signal_id, :strategy_id, CAST(:brokers AS text[]), :exchange, :tradingsymbol, :side, :quantity,
-        :order_type, :product, :price, :trigger_price, :validity, :validity_minutes, :generated_at, :expires_at,
-        :wait_for_open, CAST(:metadata AS jsonb), :fingerprint, :correlation_id, :now)
+        :order_type, :product, :price, :trigger_price, :validity, :validity_minutes, :variety, :iceberg_legs,
+        :generated_at, :expires_at, :wait_for_open, CAST(:metadata AS jsonb), :fingerprint, :correlation_id, :now)
     ON CONFLICT DO NOTHING
     RETURNING signal_id
 ), placed AS (
     INSERT INTO orders (order_id, signal_id, broker, strategy_id, workflow_id, correlation_id, exchange, tradingsymbol,
-        side, quantity, order_type, product, price, trigger_price, validity, validity_minutes, state, reason_code,
-        reason, seq, created_at, updated_at)
+        side, quantity, order_type, product, price, trigger_price, validity, validity_minutes, variety,
+        iceberg_legs, state, reason_code, reason, seq, created_at, updated_at)
     SELECT fork.order_id, :signal_id, fork.broker, :strategy_id, fork.workflow_id, :correlation_id, :exchange,
         :tradingsymbol, :side, CAST(:quantity AS bigint), :order_type, :product, CAST(:price AS numeric),
-        CAST(:trigger_price AS numeric), :validity, CAST(:validity_minutes AS integer), 'RECEIVED', :code, :code, 1,
-        CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+        CAST(:trigger_price AS numeric), :validity, CAST(:validity_minutes AS integer), :variety,
+        CAST(:iceberg_legs AS integer), 'RECEIVED', :code, :code, 1, CAST(:now AS timestamptz),
+        CAST(:now AS timestamptz)
     FROM accepted, unnest(CAST(:order_ids AS text[]), CAST(:brokers AS text[]), CAST(:workflow_ids AS text[]))
         AS fork (order_id, broker, workflow_id)
     RETURNING order_id, broker
@@ -83,6 +84,9 @@ def fingerprint(signal: Signal) -> str:
     """What makes two signals with one id the same: everything but the moments stamped on arrival."""
     content = signal.model_dump(mode="json", exclude={"generated_at", "expires_at"})
     content["brokers"] = sorted(signal.brokers)
+    for name in ("variety", "iceberg_legs"):  # later than the first signals, which were all of the default
+        if getattr(signal, name) == Signal.model_fields[name].default:
+            del content[name]
     for name in ("price", "trigger_price"):  # 1450 and 1450.00 are one price
         exact = getattr(signal, name)
         content[name] = None if exact is None else f"{exact.normalize():f}"

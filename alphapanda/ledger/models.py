@@ -41,6 +41,8 @@ class Terms:
     trigger_price: Mapped[Decimal | None]
     validity: Mapped[str]
     validity_minutes: Mapped[int | None]
+    variety: Mapped[str] = mapped_column(server_default=text("'regular'"))
+    iceberg_legs: Mapped[int | None]
 
 
 class SignalRow(Terms, Base):
@@ -83,6 +85,8 @@ class OrderRow(Terms, Base):
     broker_order_id: Mapped[str | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     modify_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    evidence: Mapped[dict[str, Any] | None]
+    """Of an order whose outcome was in doubt: what was sent, and what the broker's book said and when."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -116,13 +120,17 @@ class OrderEventRow(Base):
 
 
 class FillRow(Base):
-    """One execution at a broker, booked once by (broker, trade_id). `charges` sums `charge_items`."""
+    """One execution at a broker, booked once by (broker, trade_id). `charges` sums `charge_items`.
+
+    `order_id` is NULL for a trade that was not ordered here (by hand, by the broker's risk desk): it is booked under
+    the strategy EXTERNAL.
+    """
 
     __tablename__ = "fills"
 
     broker: Mapped[str] = mapped_column(primary_key=True)
     trade_id: Mapped[str] = mapped_column(primary_key=True)
-    order_id: Mapped[str] = mapped_column(ForeignKey("orders.order_id"))
+    order_id: Mapped[str | None] = mapped_column(ForeignKey("orders.order_id"))
     broker_order_id: Mapped[str]
     strategy_id: Mapped[str]
     exchange: Mapped[str]
@@ -232,6 +240,50 @@ class BrokerEventRow(Base):
     actor: Mapped[str]
 
     __table_args__ = (Index("ix_broker_events_broker_at", "broker", "at"),)
+
+
+class BrokerTokenRow(Base):
+    """A broker's access token, sealed (see `alphapanda.sessions`). `opened_at` tells one session from the next."""
+
+    __tablename__ = "broker_tokens"
+
+    broker: Mapped[str] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes]
+    user_id: Mapped[str]
+    opened_at: Mapped[datetime]
+
+
+class LoginNonceRow(Base):
+    """The state of a login that is under way in a browser: good for one callback, for minutes."""
+
+    __tablename__ = "login_nonces"
+
+    nonce_hash: Mapped[str] = mapped_column(primary_key=True)
+    broker: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class DriftRow(Base):
+    """A difference between ledger and broker that cannot be proved away, from when it was found until it was gone."""
+
+    __tablename__ = "drift"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    broker: Mapped[str]
+    kind: Mapped[str]
+    key: Mapped[str]
+    detail: Mapped[str]
+    evidence: Mapped[dict[str, Any]]
+    found_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    cleared_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("uq_drift_open", "broker", "kind", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),
+        Index("ix_drift_broker_found_at", "broker", "found_at"),
+    )
 
 
 class InstrumentRow(Base):

@@ -37,6 +37,8 @@ class OrderRecord:
     trigger_price: Decimal | None
     validity: str
     validity_minutes: int | None
+    variety: str
+    iceberg_legs: int | None
     state: str
     reason_code: str
     reason: str

@@ -42,6 +42,8 @@ class SignalRecord:
     trigger_price: Decimal | None
     validity: str
     validity_minutes: int | None
+    variety: str
+    iceberg_legs: int | None
     generated_at: datetime
     expires_at: datetime | None
     wait_for_open: bool

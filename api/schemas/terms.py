@@ -15,6 +15,8 @@ EXAMPLE_TERMS: dict[str, Any] = {
     "trigger_price": None,
     "validity": "DAY",
     "validity_minutes": None,
+    "variety": "regular",
+    "iceberg_legs": None,
 }
 
 
@@ -29,3 +31,5 @@ class TermsOut(Out):
     trigger_price: Rupees | None
     validity: str
     validity_minutes: int | None
+    variety: str
+    iceberg_legs: int | None

@@ -156,3 +156,24 @@ def test_the_market_is_always_open_only_where_feed_and_broker_are_ours(
     overrides: dict[str, object], rehearses: bool
 ) -> None:
     assert Settings.load(**overrides).is_rehearsal is rehearses
+
+
+def test_made_up_prices_never_trade_a_real_account() -> None:
+    with pytest.raises(SettingsError, match="ALPHAPANDA_FEED__SOURCE"):
+        Settings.load(active_brokers=["paper", "zerodha"]).refuse_invented_prices()
+
+
+def test_a_simulated_account_may_trade_on_a_simulated_feed() -> None:
+    settings = Settings.load(active_brokers=["zerodha"], zerodha={"api_root": "http://127.0.0.1:9000"})
+    settings.refuse_invented_prices()
+    assert settings.is_rehearsal
+
+
+def test_a_nested_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPHAPANDA_ZERODHA__LIMITS__ORDERS_PER_SECOND", "7")
+    assert Settings.load().zerodha.limits.orders_per_second == 7
+
+
+def test_market_protection_of_zero_is_refused() -> None:
+    with pytest.raises(SettingsError, match="ALPHAPANDA_ZERODHA__MARKET_PROTECTION"):
+        Settings.load(zerodha={"market_protection": 0})

@@ -20,6 +20,7 @@ from alphapanda.brokers.paper.updates import Updates
 from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerRejected, BrokerUnavailable, NotAuthenticated
 from alphapanda.domain.calendar import Calendar
 from alphapanda.domain.execution import (
+    HoldingReport,
     MarginReport,
     OrderChange,
     OrderReport,
@@ -140,6 +141,10 @@ class PaperBroker:
         """Open positions only."""
         await self._opened()
         return await self._reads.positions()
+
+    async def holdings(self) -> Sequence[HoldingReport]:
+        """None: nothing is ever delivered here, what was bought stays a position."""
+        return ()
 
     async def margins(self) -> MarginReport:
         await self._opened()
