@@ -1,6 +1,7 @@
 """The ledger's engine: one pool per process, one transaction per use case."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -50,12 +51,12 @@ class LedgerEngine(AsyncEngine):
         PortfolioMoved, having written nothing, and runs again under the portfolio's row lock.
         """
         async with self._turns[broker]:
-            try:
-                return await attempt(self.fast.fetch)
-            except PortfolioMoved:
-                async with self.fast.transaction() as fetch:
-                    await fetch(_LOCK, {"broker": broker})
+            async with self.fast.connection() as fetch:
+                with contextlib.suppress(PortfolioMoved):
                     return await attempt(fetch)
+            async with self.fast.transaction() as fetch:
+                await fetch(_LOCK, {"broker": broker})
+                return await attempt(fetch)
 
 
 def create_ledger_engine(url: str, *, pool_size: int = 10) -> LedgerEngine:

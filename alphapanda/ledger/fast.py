@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -47,16 +48,22 @@ class FastPath:
 
     async def fetch(self, statement: Statement, values: Values) -> list[Row]:
         """Run one statement as a transaction of its own."""
+        async with self.connection() as fetch:
+            return await fetch(statement, values)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Fetch]:
+        """Several statements on one connection, each a transaction of its own."""
         pool = self._pool or await self._opened()
         async with pool.acquire() as connection:
-            return await _fetch(connection, statement, values)
+            yield partial(_fetch, connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Fetch]:
         """Several statements as one transaction."""
         pool = self._pool or await self._opened()
         async with pool.acquire() as connection, connection.transaction():
-            yield lambda statement, values: _fetch(connection, statement, values)
+            yield partial(_fetch, connection)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
