@@ -90,6 +90,8 @@ class Screen:
         self._print(f"  API docs         {where.api_url}/docs")
         if where.temporal_ui_url:
             self._print(f"  Temporal web UI  {where.temporal_ui_url}")
+        if where.simulator_url:
+            self._print(f"  Kite simulator   {where.simulator_url}  (log in: alphapanda login --broker zerodha)")
         self._print(f"  Admin token      {f'{token}  ({token_place})' if token else token_place}")
         self._print("Ctrl-C stops it; `alphapanda orders` lists the orders, `alphapanda doctor` checks every part.\n")
 

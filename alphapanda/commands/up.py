@@ -30,6 +30,7 @@ def up(
     no_feed: Annotated[bool, typer.Option("--no-feed", help="Start no feed: it runs elsewhere, or later.")] = False,
     port: Annotated[int | None, typer.Option(help="Of the API (default 8000; 0 = any free one).")] = None,
     ui_port: Annotated[int, typer.Option(help="Of Temporal's web UI (0 = any free one).")] = _UI_PORT,
+    kite_sim: Annotated[bool, typer.Option("--kite-sim", help="Zerodha is a simulator on this machine.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Erase the embedded servers' data first.")] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -56,10 +57,11 @@ def up(
         from alphapanda.running.ports import require_port  # noqa: PLC0415
 
         set_setting("API__PORT", str(require_port(settings.api.host, 0, purpose="the API", option="--port")))
+    simulator_port = _simulate_zerodha(Settings.load()) if kite_sim else None
     settings = Settings.load()
     with_feed = not no_feed and settings.feed.source is not FeedSource.NONE
     _refuse_what_is_not_there(settings, with_feed=with_feed)
-    asyncio.run(_run(settings, with_feed=with_feed, ui_port=ui_port, fresh=fresh))
+    asyncio.run(_run(settings, with_feed=with_feed, ui_port=ui_port, fresh=fresh, simulator_port=simulator_port))
 
 
 def _check_feed_options(feed: str | None, files: list[Path], *, no_feed: bool) -> None:
@@ -88,7 +90,20 @@ def _refuse_what_is_not_there(settings: "Settings", *, with_feed: bool) -> None:
         raise no_live_ticker()
 
 
-async def _run(settings: "Settings", *, with_feed: bool, ui_port: int, fresh: bool) -> None:
+def _simulate_zerodha(settings: "Settings") -> int:
+    """Point the settings of all processes at a simulator that is started with them; returns its port."""
+    from alphapanda.running.ports import require_port  # noqa: PLC0415
+    from alphapanda.running.simulated import simulator_settings  # noqa: PLC0415
+
+    if "zerodha" not in settings.active_brokers:
+        raise InvalidValueError("--kite-sim: plays Zerodha, which is not active; add --broker zerodha")
+    port = require_port("127.0.0.1", 0, purpose="the Kite simulator", option="--kite-sim")
+    for name, value in simulator_settings(port).items():
+        set_setting(name, value)
+    return port
+
+
+async def _run(settings: "Settings", *, with_feed: bool, ui_port: int, fresh: bool, simulator_port: int | None) -> None:
     from alphapanda.commands.screen import Screen  # noqa: PLC0415
     from alphapanda.credentials import admin_token, admin_token_file  # noqa: PLC0415
     from alphapanda.running.desk import Desk, Whereabouts, run_desk  # noqa: PLC0415
@@ -108,7 +123,7 @@ async def _run(settings: "Settings", *, with_feed: bool, ui_port: int, fresh: bo
     with Screen() as screen:
         if fresh:
             await _erase(settings, screen.say)
-        desk = Desk(settings, with_feed=with_feed, ui_port=ui_port, screen=screen)
+        desk = Desk(settings, with_feed=with_feed, ui_port=ui_port, screen=screen, simulator_port=simulator_port)
 
         def hurry() -> None:
             screen.say("not waiting any longer")
@@ -128,6 +143,7 @@ async def _tell(stop: "StopRequest", say: Callable[[str], None]) -> None:
 
 async def _erase(settings: "Settings", say: Callable[[str], None]) -> None:
     """Raises InvalidValueError where half of the truth would stay: a ledger and its workflows go together."""
+    from alphapanda.running.simulated import STATE_FILE  # noqa: PLC0415
     from alphapanda.stack import erase, stored  # noqa: PLC0415
 
     if settings.database.url is not None or settings.temporal.address is not None:
@@ -137,4 +153,7 @@ async def _erase(settings: "Settings", say: Callable[[str], None]) -> None:
         )
     names = stored(settings.data_dir)
     await erase(settings.data_dir)
+    if (account := settings.data_dir / STATE_FILE).exists():
+        account.unlink()
+        names.append("the simulated account")
     say(f"erased {', '.join(names)} in {settings.data_dir}" if names else f"nothing to erase in {settings.data_dir}")

@@ -1,6 +1,6 @@
 """The whole desk on one machine: embedded servers, migrations, API, workers, feed; started, watched, stopped.
 
-The order down is feed, API, workers (drained), servers: nobody loses a server it still needs.
+The order down is feed, API, workers (drained), the simulated broker, servers: nobody loses what it still needs.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from alphapanda.running.children import Child, Notice, Turn
 from alphapanda.running.logfiles import LogFollower, last_lines
 from alphapanda.running.ports import require_port
 from alphapanda.running.roles import WorkerRole, api_child, worker_children
+from alphapanda.running.simulated import simulator_child, simulator_url
 from alphapanda.running.supervisor import Supervisor
 from alphapanda.running.whereabouts import remove_api_url, url_of, write_api_url
 from alphapanda.settings import Settings
@@ -52,22 +53,34 @@ class Screen(Protocol):
 class Whereabouts:
     api_url: str
     temporal_ui_url: str | None
+    simulator_url: str | None = None
 
 
 class Desk:
     """`start`, `until_failure`, `stop`. The API's port must be in the settings as it is handed to the children (not 0).
 
-    `ui_port`: of Temporal's web UI, 0 for any free one; unused where Temporal is not embedded.
+    `ui_port`: of Temporal's web UI, 0 for any free one; unused where Temporal is not embedded. `simulator_port`: of
+    the Kite simulator, where one plays Zerodha; the settings must point there.
     """
 
-    def __init__(self, settings: Settings, *, with_feed: bool, ui_port: int, screen: Screen) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        with_feed: bool,
+        ui_port: int,
+        screen: Screen,
+        simulator_port: int | None = None,
+    ) -> None:
         self._settings = settings
         self._with_feed = with_feed
         self._ui_port = ui_port
+        self._simulator_port = simulator_port
         self._screen = screen
         self._stack: EmbeddedStack | None = None
         self._supervisor: Supervisor | None = None
         self._echo: asyncio.Task[None] | None = None
+        self._workers: tuple[str, ...] = ()
         self._deaths: dict[str, int] = {}
         self._is_ready = False
         self._owns_data_dir = False
@@ -104,7 +117,8 @@ class Desk:
         write_api_url(settings.data_dir, url)
         await self._timed("processes", self._until_ready(url, token))
         self._is_ready = True
-        return Whereabouts(url, endpoints.temporal_ui_url)
+        simulator = None if self._simulator_port is None else simulator_url(self._simulator_port)
+        return Whereabouts(url, endpoints.temporal_ui_url, simulator)
 
     async def until_failure(self) -> StackStartError:
         """Waits until a server ends by itself. The other processes are started again when they die."""
@@ -118,7 +132,7 @@ class Desk:
         if supervisor is not None:
             if servers_are_gone:  # what waits for a server that is gone drains for ever
                 asyncio.get_running_loop().call_later(_DRAIN_WITHOUT_SERVERS_S, supervisor.kill)
-            for names in (("feed",), ("api",), ()):
+            for names in (("feed",), ("api",), self._workers, ()):
                 await supervisor.stop(*names)
             self._supervisor = None
         if self._echo is not None:
@@ -142,10 +156,13 @@ class Desk:
         await upgrade(database_url)
 
     async def _start_children(self) -> None:
-        logs = self._settings.data_dir / "logs"
+        settings = self._settings
+        logs = settings.data_dir / "logs"
         roles = [WorkerRole.ORDERS, WorkerRole.BROKER, *([WorkerRole.FEED] if self._with_feed else [])]
-        workers = worker_children(self._settings, roles, self._settings.active_brokers, logs=logs)
-        children = [api_child(logs=logs), *workers]
+        workers = worker_children(settings, roles, settings.active_brokers, logs=logs)
+        self._workers = tuple(child.name for child in workers)
+        simulator = [] if self._simulator_port is None else [simulator_child(settings, self._simulator_port, logs=logs)]
+        children = [*simulator, api_child(logs=logs), *workers]
         self._echo = asyncio.create_task(self._echo_logs(children), name="echo of the logs")
         self._supervisor = await Supervisor(children, notify=self._on_notice).__aenter__()
 
