@@ -1,9 +1,9 @@
 """The admin token: what one sends to the API, from a setting or from a file that only the owner can read."""
 
-import os
 import secrets
 from pathlib import Path
 
+from alphapanda.private_files import is_open_to_others, make_once
 from alphapanda.settings import Environment, Settings, SettingsError
 
 _VARIABLE = "ALPHAPANDA_API__ADMIN_TOKEN"
@@ -45,27 +45,10 @@ def _checked(token: str, settings: Settings) -> str:
 
 
 def _kept(path: Path) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        _make(path)
-    if path.stat().st_mode & 0o077:
+    make_once(path, lambda: secrets.token_urlsafe(32))
+    if is_open_to_others(path):
         path.chmod(0o600)
     token = path.read_text(encoding="ascii").strip()
     if not token:
         raise SettingsError(f"{path} is empty", next_action="Delete it; a new token is then made.")
     return token
-
-
-def _make(path: Path) -> None:
-    """Write a new token whole under another name, then link it: of processes that race, all read the one that won."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            return
-    finally:
-        aside.unlink()
