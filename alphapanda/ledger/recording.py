@@ -3,27 +3,18 @@
 Safe to run twice: events carry numbers, fills their trade ids, and only a fill booked now moves a position.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
-from alphapanda.domain.calendar import trading_date
-from alphapanda.domain.charges import Charges
 from alphapanda.domain.execution import TradeReport
 from alphapanda.domain.ids import Broker, OrderId
-from alphapanda.domain.money import ZERO, Money
-from alphapanda.domain.positions import Position
 from alphapanda.domain.states import TERMINAL, OrderState
+from alphapanda.ledger.booking import BOOK_FILLS, TURN, Booking, ChargeFill, booking_of
 from alphapanda.ledger.engine import LedgerEngine, PortfolioMoved
 from alphapanda.ledger.events import INSERT_EVENTS, Transition, event_parameters
 from alphapanda.ledger.fast import Fetch, Row, Statement
-
-ChargeFill = Callable[[TradeReport, Money], Charges | None]
-"""Charges of a trade, given the order's turnover before it; None where no table knows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +49,7 @@ WHERE o.order_id = :order_id
 """)
 
 _WRITE_ORDER = f"""
-WITH turn AS (
-    UPDATE portfolios SET version = version + 1 WHERE broker = :broker AND version = :version RETURNING 1
-), events AS ({INSERT_EVENTS} RETURNING 1),
+WITH {TURN}, events AS ({INSERT_EVENTS} RETURNING 1),
 promise AS (
     UPDATE reservations SET quantity = greatest(CAST(:quantity AS bigint) - CAST(:filled AS bigint), 0) FROM turn
     WHERE order_id = :order_id AND NOT CAST(:release AS boolean) RETURNING 1
@@ -80,40 +69,8 @@ FROM turn WHERE order_id = :order_id
 RETURNING seq
 """
 
-_BOOK_FILLS = """
-, booked AS (
-    INSERT INTO fills (broker, trade_id, order_id, broker_order_id, strategy_id, exchange, tradingsymbol, product, side,
-        quantity, price, charges, charge_items, traded_at, booked_at)
-    SELECT :broker, trade_id, :order_id, trade_order_id, :strategy_id, :exchange, :tradingsymbol, :product, side,
-        trade_quantity, trade_price, trade_charges, CAST(items AS jsonb), traded_at, CAST(:now AS timestamptz)
-    FROM turn, unnest(CAST(:trade_ids AS text[]), CAST(:trade_order_ids AS text[]), CAST(:sides AS text[]),
-        CAST(:trade_quantities AS bigint[]), CAST(:trade_prices AS numeric[]), CAST(:trade_charges AS numeric[]),
-        CAST(:items AS text[]), CAST(:traded_at AS timestamptz[]))
-        AS trade (trade_id, trade_order_id, side, trade_quantity, trade_price, trade_charges, items, traded_at)
-    RETURNING 1
-), position AS (
-    INSERT INTO positions (broker, strategy_id, exchange, tradingsymbol, product, quantity, cost, realised, charges,
-        updated_at)
-    SELECT :broker, :strategy_id, :exchange, :tradingsymbol, :product, CAST(:position AS bigint),
-        CAST(:cost AS numeric), CAST(:realised AS numeric), CAST(:position_charges AS numeric),
-        CAST(:now AS timestamptz)
-    FROM turn
-    ON CONFLICT (broker, strategy_id, exchange, tradingsymbol, product) DO UPDATE SET quantity = excluded.quantity,
-        cost = excluded.cost, realised = excluded.realised, charges = excluded.charges, updated_at = excluded.updated_at
-    RETURNING 1
-), day AS (
-    INSERT INTO portfolio_days (broker, trading_date, realised, charges, fills)
-    SELECT :broker, CAST(:today AS date), CAST(:day_realised AS numeric), CAST(:day_charges AS numeric),
-        CAST(:day_fills AS integer)
-    FROM turn
-    ON CONFLICT (broker, trading_date) DO UPDATE SET realised = portfolio_days.realised + excluded.realised,
-        charges = portfolio_days.charges + excluded.charges, fills = portfolio_days.fills + excluded.fills
-    RETURNING 1
-)
-"""
-
 _WRITE = Statement(_WRITE_ORDER + _UPDATE_ORDER)
-_WRITE_WITH_FILLS = Statement(_WRITE_ORDER + _BOOK_FILLS + _UPDATE_ORDER)
+_WRITE_WITH_FILLS = Statement(_WRITE_ORDER + BOOK_FILLS + _UPDATE_ORDER)
 
 
 async def record_step(engine: LedgerEngine, step: RecordStep, *, now: datetime, charge: ChargeFill) -> None:
@@ -124,7 +81,7 @@ async def record_step(engine: LedgerEngine, step: RecordStep, *, now: datetime, 
         order = (await fetch(_READ, {"order_id": step.order_id, "trade_ids": trade_ids}))[0]
         # Events already written by an earlier run of this step are skipped by their number.
         transitions = step.transitions[max(order["seq"] - step.seq, 0) :]
-        booking = _booking(step, order, charge)
+        booking = booking_of(step.trades, order, charge)
         if order["seq"] > step.seq and not transitions and booking is None:
             return  # all of it stands already; a run that comes late must not undo what came after it
         values = _parameters(step, order, transitions, booking, now)
@@ -138,70 +95,11 @@ async def record_step(engine: LedgerEngine, step: RecordStep, *, now: datetime, 
     await engine.in_turn(step.broker, attempt)
 
 
-@dataclass(frozen=True, slots=True)
-class _Booking:
-    trades: tuple[TradeReport, ...]
-    turnover: Decimal
-    filled: int
-    parameters: dict[str, Any]
-
-
-def _booking(step: RecordStep, order: Row, charge: ChargeFill) -> _Booking | None:
-    """The fills not booked yet with what they do to position and day; None when all are booked."""
-    new = tuple(trade for trade in step.trades if trade.trade_id not in order["booked"])
-    if not new:
-        return None
-    before = Position()
-    if order["held"] is not None:
-        before = Position(order["held"], order["cost"], order["realised"])
-    after, turnover, charged = before, Decimal(order["turnover"]), []
-    for trade in new:
-        charged.append(charge(trade, Money(turnover)))
-        turnover += trade.price * trade.quantity
-        after = after.after_trade(trade.side.sign * trade.quantity, trade.price)
-    paid = sum((item.total for item in charged if item is not None), ZERO)
-    return _Booking(
-        trades=new,
-        turnover=turnover,
-        filled=order["filled_quantity"] + sum(trade.quantity for trade in new),
-        parameters={
-            **{name: order[name] for name in ("strategy_id", "exchange", "tradingsymbol", "product")},
-            **_fill_arrays(new, charged),
-            "position": after.quantity,
-            "cost": after.cost,
-            "realised": after.realised,
-            "position_charges": (order["charges"] or ZERO) + paid,
-            # The day of the trade, not of the booking: a fill found after midnight belongs to its own day.
-            "today": trading_date(new[-1].traded_at),
-            "day_realised": after.realised - before.realised,
-            "day_charges": paid,
-            "day_fills": len(new),
-        },
-    )
-
-
-def _fill_arrays(trades: Sequence[TradeReport], charged: Sequence[Charges | None]) -> dict[str, Any]:
-    return {
-        "trade_ids": [trade.trade_id for trade in trades],
-        "trade_order_ids": [trade.broker_order_id for trade in trades],
-        "sides": [str(trade.side) for trade in trades],
-        "trade_quantities": [trade.quantity for trade in trades],
-        "trade_prices": [trade.price for trade in trades],
-        "trade_charges": [None if item is None else item.total for item in charged],
-        "items": [None if item is None else _items(item) for item in charged],
-        "traded_at": [trade.traded_at for trade in trades],
-    }
-
-
-def _items(charges: Charges) -> str:
-    return orjson.dumps({name: str(amount) for name, amount in asdict(charges).items()}).decode()
-
-
 def _parameters(
     step: RecordStep,
     order: Row,
     transitions: tuple[Transition, ...],
-    booking: _Booking | None,
+    booking: Booking | None,
     now: datetime,
 ) -> dict[str, Any]:
     state = transitions[-1].state if transitions else OrderState(order["state"])
