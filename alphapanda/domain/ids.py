@@ -21,6 +21,9 @@ BROKER_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 SIGNAL_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}$"
 STRATEGY_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
+EXTERNAL = StrategyId("EXTERNAL")
+"""Whose positions and fills are that nobody here ordered: by hand, by another program, by the broker's risk desk."""
+
 TAG_LENGTH = 20
 """Kite refuses tags longer than 20 characters (KITE.md, Orders)."""
 
