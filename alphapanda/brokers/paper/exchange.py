@@ -72,8 +72,9 @@ class PaperExchange:
         terms = request.terms
         if instrument is None:
             raise BrokerRejected(f"instrument: {terms.instrument} is not known")
+        rules.check_variety(terms)
         ends = rules.day_ends(self._calendar, instrument, now)
-        self._check(terms, instrument, quote, now)
+        self._check(terms, instrument, quote, now, waits=terms.order_type.has_trigger)
         margin = self._margin(draft, terms, instrument, quote, now)
         order = self._new_order(draft, request, margin, ends, now)
         rejection = self._rejection(draft, request)
@@ -100,12 +101,12 @@ class PaperExchange:
             raise BrokerRejected(f"instrument: {order.key} is not known")
         ends = rules.day_ends(self._calendar, instrument, now)
         terms, validity = _changed_terms(order, change)
-        self._check(terms, instrument, quote, now)
-        remaining = terms.model_copy(update={"quantity": terms.quantity - order.filled_quantity})
-        margin = self._margin(draft, remaining, instrument, quote, now, replaces=order)
         waits = terms.order_type.has_trigger and (
             order.status is BookStatus.TRIGGER_PENDING or terms.order_type is not order.order_type
         )
+        self._check(terms, instrument, quote, now, waits=waits)
+        remaining = terms.model_copy(update={"quantity": terms.quantity - order.filled_quantity})
+        margin = self._margin(draft, remaining, instrument, quote, now, replaces=order)
         changed = replace(
             order,
             quantity=terms.quantity,
@@ -151,13 +152,16 @@ class PaperExchange:
         for order in draft.expired(now):
             draft.put(_ended(order, BookStatus.EXPIRED, f"{order.validity} validity ended", now))
 
-    def _check(self, terms: OrderTerms, instrument: Instrument, quote: Tick | None, now: datetime) -> None:
+    def _check(
+        self, terms: OrderTerms, instrument: Instrument, quote: Tick | None, now: datetime, *, waits: bool
+    ) -> None:
         rules.check_terms(
             terms,
             instrument,
             reference=None if quote is None else quote.price,
             band_percent=self._settings.price_band_percent,
             now=now,
+            waits_for_trigger=waits,
         )
 
     def _margin(

@@ -9,7 +9,7 @@ from alphapanda.domain.calendar import IST, Calendar, CalendarUnknown, Segment, 
 from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.money import is_multiple
 from alphapanda.domain.signal import OrderTerms
-from alphapanda.domain.vocabulary import Exchange, Product
+from alphapanda.domain.vocabulary import Exchange, Product, Side, Variety
 
 _PERCENT = Decimal("0.01")
 _PRODUCTS = {
@@ -20,14 +20,43 @@ _DERIVATIVE_PRODUCTS = (Product.NRML, Product.MIS)
 
 
 def check_terms(
-    terms: OrderTerms, instrument: Instrument, *, reference: Decimal | None, band_percent: Decimal, now: datetime
+    terms: OrderTerms,
+    instrument: Instrument,
+    *,
+    reference: Decimal | None,
+    band_percent: Decimal,
+    now: datetime,
+    waits_for_trigger: bool,
 ) -> None:
     """Raise BrokerRejected naming the first rule the terms break.
 
-    `reference` is the last known price: the middle of the band where the instrument carries no circuit limits.
+    `reference` is the last known price: the middle of the band where the instrument carries no circuit limits, and
+    what a stop that `waits_for_trigger` must not have passed yet.
     """
     for refusal in _refusals(terms, instrument, reference, band_percent, now):
         raise BrokerRejected(refusal)
+    if waits_for_trigger and terms.trigger_price is not None and reference is not None:
+        _check_trigger(terms.side, terms.trigger_price, reference)
+
+
+def _check_trigger(side: Side, trigger: Decimal, last: Decimal) -> None:
+    """A stop on the wrong side of the market would be no stop: Zerodha refuses it, in these words."""
+    if side is Side.BUY and trigger <= last:
+        raise BrokerRejected(
+            f"Trigger price for stoploss buy orders should be higher than the last traded price ({last})."
+        )
+    if side is Side.SELL and trigger >= last:
+        raise BrokerRejected(
+            f"Trigger price for stoploss sell orders should be lower than the last traded price ({last})."
+        )
+
+
+def check_variety(terms: OrderTerms) -> None:
+    """An iceberg is worked as one ordinary order here: nobody else's book is there to hide its size from."""
+    if terms.variety is Variety.AMO:
+        raise BrokerRejected(
+            "variety: the paper exchange keeps no after-market orders; send a regular one with wait_for_open"
+        )
 
 
 def _refusals(

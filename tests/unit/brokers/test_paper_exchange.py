@@ -29,6 +29,12 @@ from tests.unit.brokers.paper_desk import BANDED, CALL, FUTURE, INDEX, INFY, Des
         ({"order_type": "SL-M", "trigger_price": "100.02"}, "trigger_price: 100.02 is not a multiple"),
         ({"order_type": "LIMIT", "price": "79.95"}, "outside the price band 80.00 to 120.00"),
         ({"order_type": "LIMIT", "price": "106", "tradingsymbol": "BANDED"}, "outside the price band 95 to 105"),
+        ({"variety": "amo"}, "variety: the paper exchange keeps no after-market orders"),
+        ({"order_type": "SL-M", "trigger_price": "99"}, "buy orders should be higher than the last traded price"),
+        ({"order_type": "SL-M", "trigger_price": "100"}, "buy orders should be higher than the last traded price"),
+        ({"order_type": "SL", "trigger_price": "99", "price": "101"}, "buy orders should be higher"),
+        ({"order_type": "SL-M", "trigger_price": "101", "side": "SELL"}, "sell orders should be lower than the last"),
+        ({"order_type": "SL", "trigger_price": "100", "price": "99", "side": "SELL"}, "sell orders should be lower"),
         ({"side": "SELL", "product": "CNC"}, "insufficient holdings"),
         ({"quantity": 1_000_000, "product": "CNC"}, "insufficient funds"),
     ],
@@ -205,6 +211,25 @@ def test_a_modified_limit_that_now_crosses_fills_at_once() -> None:
     order = desk.place(order_type="LIMIT", price="95")
     assert desk.modify(order, price=Decimal("101")).status is BookStatus.COMPLETE
     assert desk.trades[0].price == 100
+
+
+def test_an_iceberg_is_worked_as_one_order() -> None:
+    desk = Desk()
+    desk.quote(100)
+    order = desk.place(variety="iceberg", iceberg_legs=5, quantity=10)
+    assert (order.status, order.filled_quantity, len(desk.trades)) == (BookStatus.COMPLETE, 10, 1)
+
+
+def test_a_stop_is_not_moved_to_the_wrong_side_of_the_market_until_it_has_triggered() -> None:
+    desk = Desk()
+    desk.quote(100, volume=1)
+    order = desk.place(order_type="SL", trigger_price="105", price="106")
+    with pytest.raises(BrokerRejected, match="buy orders should be higher than the last traded price"):
+        desk.modify(order, trigger_price=Decimal("99"))
+    desk.tick(110)
+    triggered = desk.current(order)
+    assert triggered.status is BookStatus.OPEN
+    assert desk.modify(triggered, price=Decimal("107")).status is BookStatus.OPEN
 
 
 def test_a_modification_changes_type_quantity_and_validity() -> None:
