@@ -18,7 +18,7 @@ from alphapanda.commands.common import (
     print_table,
 )
 from alphapanda.domain.errors import InvalidValueError
-from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side, Validity
+from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side, Validity, Variety
 
 _COLUMNS = (
     "signal_id",
@@ -84,6 +84,10 @@ def send(
     trigger_price: Annotated[str | None, typer.Option(help="Trigger in rupees; SL and SL-M only.")] = None,
     validity: Annotated[Validity, typer.Option(case_sensitive=False)] = Validity.DAY,
     validity_minutes: Annotated[int | None, typer.Option(help="How long it lives; TTL only.")] = None,
+    variety: Annotated[
+        Variety, typer.Option(case_sensitive=False, help="amo: after market hours, for the next open.")
+    ] = Variety.REGULAR,
+    iceberg_legs: Annotated[int | None, typer.Option(min=2, max=50, help="Legs; iceberg only.")] = None,
     expires_in: Annotated[float | None, typer.Option(help="Seconds within which it must reach the broker.")] = None,
     wait_for_open: Annotated[bool, typer.Option("--wait-for-open", help="If the market is closed, wait.")] = False,
     strategy_id: Annotated[str, typer.Option(help="On whose account.")] = "manual",
@@ -96,6 +100,7 @@ def send(
         "price": price,
         "trigger_price": trigger_price,
         "validity_minutes": validity_minutes,
+        "iceberg_legs": iceberg_legs,
         "expires_in": expires_in,
     }
     with connected() as api:
@@ -111,6 +116,7 @@ def send(
             "order_type": order_type,
             "product": product,
             "validity": validity,
+            "variety": variety,
             "wait_for_open": wait_for_open,
             "metadata": _object(metadata),
             **{name: value for name, value in optional.items() if value is not None},

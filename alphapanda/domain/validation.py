@@ -7,7 +7,7 @@ from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.money import is_multiple
 from alphapanda.domain.reasons import Reason, ReasonCode, reason
 from alphapanda.domain.signal import OrderTerms
-from alphapanda.domain.vocabulary import Exchange, Product
+from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Validity, Variety
 
 _CASH = frozenset({Exchange.NSE, Exchange.BSE})
 _PRODUCTS = {
@@ -25,6 +25,7 @@ def instrument_breaches(terms: OrderTerms, instrument: Instrument, trading_date:
         yield reason(ReasonCode.INSTRUMENT_NOT_TRADABLE, instrument=instrument.key, expired=instrument.expiry)
     if instrument.lot_size and terms.quantity % instrument.lot_size:
         yield reason(ReasonCode.INSTRUMENT_LOT_SIZE, quantity=terms.quantity, lot_size=instrument.lot_size)
+    yield from _variety_breaches(terms, instrument)
     allowed = _PRODUCTS[terms.exchange in _CASH]
     if terms.product not in allowed:
         yield reason(ReasonCode.PRODUCT_NOT_ALLOWED, product=terms.product, allowed="/".join(sorted(allowed)))
@@ -37,3 +38,29 @@ def instrument_breaches(terms: OrderTerms, instrument: Instrument, trading_date:
         low, high = instrument.lower_circuit, instrument.upper_circuit
         if (low is not None and value < low) or (high is not None and value > high):
             yield reason(ReasonCode.INSTRUMENT_PRICE_BAND, **{field: value, "band": f"{low}..{high}"})
+
+
+def _variety_breaches(terms: OrderTerms, instrument: Instrument) -> Iterator[Reason]:
+    """Only what Kite is known to refuse; the smallest value of a leg and the like are left to the broker.
+
+    Legs are worked one after another, so none can be immediate-or-cancel, and BSE takes no market legs. Validity in
+    minutes is not taken outside market hours, and nothing is matched at once there.
+    """
+    match terms.variety:
+        case Variety.ICEBERG:
+            legs, lot_size = terms.iceberg_legs or 0, instrument.lot_size or 1
+            if terms.quantity < legs * lot_size:
+                yield reason(ReasonCode.ICEBERG_LEGS, quantity=terms.quantity, legs=legs, lot_size=lot_size)
+            if terms.validity is Validity.IOC:
+                yield _unfit(terms, validity=terms.validity)
+            if terms.exchange is Exchange.BSE and terms.order_type in (OrderType.MARKET, OrderType.SL_M):
+                yield _unfit(terms, exchange=terms.exchange, order_type=terms.order_type)
+        case Variety.AMO:
+            if terms.validity is not Validity.DAY:
+                yield _unfit(terms, validity=terms.validity)
+        case Variety.REGULAR:
+            pass
+
+
+def _unfit(terms: OrderTerms, **with_what: object) -> Reason:
+    return reason(ReasonCode.VARIETY_NOT_ALLOWED, variety=terms.variety, **with_what)

@@ -170,6 +170,8 @@ class StrategyRouter:
                 trigger_price=intent.trigger_price,
                 validity=intent.validity,
                 validity_minutes=intent.validity_minutes,
+                variety=intent.variety,
+                iceberg_legs=intent.iceberg_legs,
                 # When it reached us: a replayed tick is years old by its own clock and fresh all the same.
                 generated_at=datetime.fromtimestamp(tick.received_at, UTC),
                 metadata={**metadata, "reason": intent.reason},

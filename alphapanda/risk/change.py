@@ -9,7 +9,7 @@ from alphapanda.domain.signal import OrderTerms, Signal
 from alphapanda.domain.validation import instrument_breaches
 from alphapanda.risk.book import Book, Candidate
 from alphapanda.risk.clearance import Facts
-from alphapanda.risk.rules import EXIT_RULES, denials
+from alphapanda.risk.rules import EXIT_RULES, denials, needs_approval
 
 
 def changed_terms(terms: OrderTerms, change: OrderChange) -> OrderTerms:
@@ -41,9 +41,24 @@ def refuse_change(signal: Signal, terms: OrderTerms, filled: int, facts: Facts, 
         return reason(ReasonCode.RISK_ORDER_QUANTITY, quantity=terms.quantity, limit=limit)
     if is_exit and open_part.quantity > _still_held(open_part, facts.book):
         return reason(ReasonCode.CHANGE_EXCEEDS_POSITION, open=open_part.quantity)
+    if not is_exit and (needed := _needs_approval(signal, terms, facts)) is not None:
+        return needed
     if is_exit:
         return next((found for rule in EXIT_RULES if (found := rule(candidate, facts.book, facts.limits))), None)
     return next(denials(candidate, facts.book, facts.limits), None)
+
+
+def _needs_approval(signal: Signal, terms: OrderTerms, facts: Facts) -> Reason | None:
+    """A change must not carry an order past the threshold that a person would have had to confirm at its start.
+
+    What is above it already was confirmed, so only a change to a higher value is refused.
+    """
+    before = Candidate(signal, facts.quote, False, facts.now)
+    after = Candidate(signal.model_copy(update=terms.model_dump()), facts.quote, False, facts.now)
+    needed = needs_approval(after, facts.limits)
+    if needed is None or after.value is None or (before.value is not None and after.value <= before.value):
+        return None
+    return Reason(code=ReasonCode.CHANGE_NEEDS_APPROVAL, detail=needed.detail)
 
 
 def contradiction(error: ValidationError) -> Reason:

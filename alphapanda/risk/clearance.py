@@ -13,7 +13,7 @@ from alphapanda.domain.reasons import Reason, ReasonCode, reason
 from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.validation import instrument_breaches
-from alphapanda.domain.vocabulary import SessionState
+from alphapanda.domain.vocabulary import SessionState, Variety
 from alphapanda.risk.book import Book, Candidate, Limits, QuoteView
 from alphapanda.risk.rules import EXIT_RULES, RECHECK_RULES, denials, needs_approval
 
@@ -93,6 +93,13 @@ def clear(
 
 def _is_of_another_day(signal: Signal, facts: Facts) -> bool:
     """A login in the morning must not send what was meant for yesterday; who waits for the open means the next day."""
+    if signal.variety is Variety.AMO and facts.calendar is not None and facts.instrument is not None:
+        # It is meant for the next open, whichever day that is on.
+        try:
+            opens = facts.calendar.next_open(Segment(facts.instrument.segment), signal.generated_at)
+        except CalendarUnknown:
+            return True
+        return facts.now >= opens
     return not signal.wait_for_open and trading_date(facts.now) > trading_date(signal.generated_at)
 
 
@@ -103,15 +110,23 @@ def _until(opens: datetime) -> Reason:
 def _breach(signal: Signal, facts: Facts) -> Reason | None:
     if facts.instrument is None:
         return reason(ReasonCode.INSTRUMENT_UNKNOWN, instrument=signal.instrument)
+    if signal.variety is Variety.AMO and signal.wait_for_open:
+        return reason(ReasonCode.VARIETY_NOT_ALLOWED, variety=signal.variety, wait_for_open="true")
     return next(instrument_breaches(signal, facts.instrument, trading_date(facts.now)), None)
 
 
 def _market_hours(signal: Signal, facts: Facts) -> tuple[Reason | None, datetime | None]:
     """Why nothing can be sent at this hour (None: it can), and the open to wait for where the signal asks to."""
-    if facts.calendar is None or facts.instrument is None:
+    if facts.instrument is None:
         return None, None
+    after_market = signal.variety is Variety.AMO
+    if facts.calendar is None:
+        return (reason(ReasonCode.MARKET_NOT_CLOSED, market="always open here") if after_market else None), None
     segment = Segment(facts.instrument.segment)
     try:
+        if after_market:
+            phase = facts.calendar.phase_at(segment, facts.now)
+            return (None if phase is None else reason(ReasonCode.MARKET_NOT_CLOSED, phase=phase)), None
         if facts.calendar.is_open(segment, facts.now):
             return None, None
         closed = reason(ReasonCode.MARKET_CLOSED, segment=segment, wait_for_open=str(signal.wait_for_open).lower())

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from alphapanda.domain.reasons import Reason, ReasonCode, reason
-from alphapanda.domain.vocabulary import TradingSwitch
+from alphapanda.domain.vocabulary import TradingSwitch, Variety
 from alphapanda.risk.book import Book, Candidate, Limits
 
 Rule = Callable[[Candidate, Book, Limits], Reason | None]
@@ -45,6 +45,8 @@ def is_no_duplicate(candidate: Candidate, book: Book, limits: Limits) -> Reason 
 
 def quote_is_known(candidate: Candidate, book: Book, limits: Limits) -> Reason | None:
     quote = candidate.quote
+    if candidate.signal.variety is Variety.AMO and candidate.reference is not None:
+        return None  # the market is closed: its own limit, or the last price of the day, is the newest there is
     if quote.price is None or quote.received_at is None:
         return reason(ReasonCode.MARKET_QUOTE_UNKNOWN, instrument=candidate.signal.instrument)
     if quote.is_fresh(candidate.now, timedelta(seconds=limits.quote_max_age_s)):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.instrument import Instrument, InstrumentType
-from alphapanda.domain.vocabulary import OrderType, Product, Side, Validity
+from alphapanda.domain.vocabulary import OrderType, Product, Side, Validity, Variety
 from alphapanda.feed.bars import Bar
 from alphapanda.live.quotes import Tick
 
@@ -50,6 +50,8 @@ class Intent:
     trigger_price: Decimal | None = None
     validity: Validity = Validity.DAY
     validity_minutes: int | None = None
+    variety: Variety = Variety.REGULAR
+    iceberg_legs: int | None = None
 
 
 P = TypeVar("P", bound=StrategyParams)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activities.messages import CancelCommand, ModifyCommand, SwitchCommand
+from activities.messages import ApproveCommand, CancelCommand, ModifyCommand, SwitchCommand
 from alphapanda.brokers.paper.faults import PaperFault
 from alphapanda.domain.execution import OrderChange
 from alphapanda.domain.ids import OrderId
@@ -108,6 +108,23 @@ async def test_changes_and_new_orders_cannot_break_the_position_limit_together(r
             await desk.until(order, S.OPEN, S.FILLED, S.DENIED)
         held = await desk.scalar("SELECT coalesce(sum(quantity), 0) FROM positions")
         assert held + await desk.scalar("SELECT coalesce(sum(quantity), 0) FROM reservations") <= 30
+
+
+async def test_a_change_past_the_approval_threshold_is_refused_one_below_or_back_down_is_not(
+    rehearse_with: Rehearse,
+) -> None:
+    async with rehearse_with(risk={"approval_value": 20_000}) as desk:
+        order = await resting(desk)  # of 14,000
+        with pytest.raises(Exception, match="CHANGE_NEEDS_APPROVAL"):
+            await change(desk, order, quantity=15)
+        assert (await change(desk, order, quantity=14)).quantity == 14
+        confirmed = await desk.send(order_type=OrderType.LIMIT, price=Decimal("1400.00"), quantity=20)
+        await desk.until(confirmed, S.AWAITING_APPROVAL)
+        await desk.desk.approve(confirmed, ApproveCommand(actor=ANNA))
+        await desk.until(confirmed, S.OPEN)
+        assert (await change(desk, confirmed, quantity=18)).quantity == 18
+        with pytest.raises(Exception, match="CHANGE_NEEDS_APPROVAL"):
+            await change(desk, confirmed, quantity=19)
 
 
 async def test_an_exit_is_not_changed_beyond_what_is_held(rehearsal: Rehearsal) -> None:

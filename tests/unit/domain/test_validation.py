@@ -14,7 +14,7 @@ from alphapanda.domain.money import Price
 from alphapanda.domain.reasons import Reason, ReasonCode, reason
 from alphapanda.domain.signal import OrderTerms
 from alphapanda.domain.validation import instrument_breaches
-from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side
+from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side, Validity, Variety
 
 R = ReasonCode
 TODAY = date(2026, 11, 20)
@@ -102,3 +102,30 @@ def test_a_reason_reads_code_then_facts() -> None:
     assert str(reason(R.RISK_PASSED)) == "RISK_PASSED"
     assert str(reason(R.RISK_ORDER_VALUE, value=1, limit=2)) == "RISK_ORDER_VALUE: value=1, limit=2"
     assert str(Reason(code=R.RISK_PASSED)) == "RISK_PASSED"
+
+
+def iceberg(legs: int, quantity: int) -> dict[str, Any]:
+    return {"variety": Variety.ICEBERG, "iceberg_legs": legs, "quantity": quantity}
+
+
+@pytest.mark.parametrize(
+    ("instrument", "changed", "expected"),
+    [
+        (SHARE, iceberg(5, 5), []),
+        (SHARE, iceberg(5, 4), [R.ICEBERG_LEGS]),
+        (FUTURE, iceberg(2, 130), []),
+        (FUTURE, iceberg(2, 195), []),  # the broker puts the odd lot into the first leg
+        (FUTURE, iceberg(2, 65), [R.ICEBERG_LEGS]),
+        (SHARE, {**iceberg(2, 10), "validity": Validity.IOC}, [R.VARIETY_NOT_ALLOWED]),
+        (SHARE, {**iceberg(2, 10), "validity": Validity.TTL, "validity_minutes": 5}, []),
+        (replace(SHARE, exchange=Exchange.BSE), iceberg(2, 10), [R.VARIETY_NOT_ALLOWED]),
+        (replace(SHARE, exchange=Exchange.BSE), {**iceberg(2, 10), **limit("1400.00")}, []),
+        (SHARE, {"variety": Variety.AMO}, []),
+        (SHARE, {"variety": Variety.AMO, "validity": Validity.IOC}, [R.VARIETY_NOT_ALLOWED]),
+        (SHARE, {"variety": Variety.AMO, "validity": Validity.TTL, "validity_minutes": 5}, [R.VARIETY_NOT_ALLOWED]),
+    ],
+)
+def test_a_variety_must_go_with_the_other_terms(
+    instrument: Instrument, changed: dict[str, Any], expected: list[ReasonCode]
+) -> None:
+    assert codes(terms(instrument, **changed), instrument) == expected

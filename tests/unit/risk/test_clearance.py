@@ -12,10 +12,10 @@ from alphapanda.domain.calendar import Calendar, Segment
 from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.reasons import ReasonCode
 from alphapanda.domain.states import TERMINAL, TRANSITIONS, OrderState
-from alphapanda.domain.vocabulary import Exchange, SessionState, Side, TradingSwitch
+from alphapanda.domain.vocabulary import Exchange, SessionState, Side, TradingSwitch, Variety
 from alphapanda.risk.book import Book, QuoteView
 from alphapanda.risk.clearance import Facts, Verdict, clear
-from tests.unit.risk.desk import FLAT, LIMITS, NOW, book, limits, quote, signal
+from tests.unit.risk.desk import FLAT, LIMITS, NOW, book, limit, limits, quote, signal
 
 S = OrderState
 R = ReasonCode
@@ -262,3 +262,50 @@ def test_every_verdict_is_a_legal_path_that_reserves_exactly_what_it_lets_throug
     if current is S.SUBMITTING and not verdict.is_exit and state is not S.AWAITING_AUTH:
         assert there.switch is TradingSwitch.ENABLED
         assert there.exposure_after(asked.side, asked.quantity) <= LIMITS.max_position_quantity
+
+
+# --- after-market orders -----------------------------------------------------------------------------------------
+
+AMO: dict[str, Any] = {"variety": Variety.AMO, "generated_at": NIGHT}
+
+
+def test_an_after_market_order_goes_to_the_broker_while_the_market_is_closed() -> None:
+    verdict = clear(signal(**AMO), S.RECEIVED, at(NIGHT))
+    assert path(verdict) == [S.VALIDATED, S.APPROVED, S.SUBMITTING]
+
+
+@pytest.mark.parametrize("moment", [OPEN_HOUR, datetime(2026, 11, 20, 3, 35, tzinfo=UTC)])  # 10:30, and the pre-open
+def test_an_after_market_order_is_invalid_while_the_market_is_not_closed(moment: datetime) -> None:
+    verdict = clear(signal(**{**AMO, "generated_at": moment}), S.RECEIVED, at(moment))
+    assert (path(verdict), why(verdict)) == ([S.INVALID], R.MARKET_NOT_CLOSED)
+
+
+def test_an_after_market_order_is_invalid_where_the_market_counts_as_always_open() -> None:
+    assert why(clear(signal(**AMO), S.RECEIVED, facts())) is R.MARKET_NOT_CLOSED
+
+
+def test_an_after_market_order_does_not_wait_for_the_open_itself() -> None:
+    verdict = clear(signal(**AMO, wait_for_open=True), S.RECEIVED, at(NIGHT))
+    assert (path(verdict), why(verdict)) == ([S.INVALID], R.VARIETY_NOT_ALLOWED)
+
+
+def test_an_after_market_order_is_checked_on_the_last_price_of_the_day() -> None:
+    evening = QuoteView(quote().price, NIGHT - timedelta(hours=6))
+    assert path(clear(signal(**AMO), S.RECEIVED, at(NIGHT, quote=evening)))[-1] is S.SUBMITTING
+    assert why(clear(signal(**AMO), S.RECEIVED, at(NIGHT, quote=quote(None)))) is R.MARKET_QUOTE_UNKNOWN
+    assert path(clear(signal(**AMO, **limit("1000")), S.RECEIVED, at(NIGHT, quote=quote(None))))[-1] is S.SUBMITTING
+
+
+@pytest.mark.parametrize(
+    ("login", "becomes"),
+    [
+        (datetime(2026, 11, 22, 10, 0, tzinfo=UTC), S.SUBMITTING),  # on Sunday: meant for Monday, all the same
+        (datetime(2026, 11, 23, 2, 0, tzinfo=UTC), S.SUBMITTING),  # on Monday, before the open
+        (datetime(2026, 11, 23, 3, 46, tzinfo=UTC), S.EXPIRED),  # the open it was meant for has been
+        (datetime(2026, 11, 23, 16, 0, tzinfo=UTC), S.EXPIRED),
+    ],
+)
+def test_an_after_market_order_that_waits_for_a_login_is_for_the_next_open_only(
+    login: datetime, becomes: OrderState
+) -> None:
+    assert path(clear(signal(**AMO), S.AWAITING_AUTH, at(login)))[-1] is becomes
