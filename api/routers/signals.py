@@ -47,7 +47,7 @@ async def hand_in_signal(
         Header(
             alias="Idempotency-Key",
             pattern=r"^[\x21-\x7e]{1,255}$",
-            description="Where no signal_id is given: the same key never trades twice.",
+            description="The same key never trades twice. Beside a signal_id it must be the same as that.",
             examples=["5b1d9f0e-6a0c-4d0e-9a55-000000000001"],
         ),
     ] = None,

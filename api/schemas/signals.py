@@ -7,6 +7,7 @@ from uuid import UUID, uuid4, uuid5
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
+from alphapanda.domain.errors import InvalidValueError
 from alphapanda.domain.ids import SIGNAL_ID_PATTERN, STRATEGY_ID_PATTERN, Broker, SignalId, StrategyId
 from alphapanda.domain.signal import BrokerField, ExactPrice, OrderTerms, Signal
 from api.schemas.base import PRICE_SCHEMA, ListOut, Moment, Out, exact_number
@@ -102,7 +103,15 @@ class SignalIn(OrderTerms):
         return brokers
 
     def to_signal(self, *, now: datetime, idempotency_key: str | None) -> Signal:
-        """The domain's signal. Without a signal_id it is derived from the idempotency key, else drawn."""
+        """The domain's signal. Without a signal_id it is derived from the idempotency key, else drawn.
+
+        Raises InvalidValueError where both are given and differ: one of them would be no guard against a repeat.
+        """
+        if idempotency_key is not None and self.signal_id not in (None, idempotency_key):
+            raise InvalidValueError(
+                "Idempotency-Key: differs from signal_id, which is itself what never trades twice",
+                next_action="Send one of the two, or the same value in both.",
+            )
         return Signal(
             **{name: getattr(self, name) for name in OrderTerms.model_fields},
             signal_id=self.signal_id or _signal_id(idempotency_key),

@@ -124,6 +124,27 @@ async def test_an_idempotency_key_stands_in_for_a_signal_id(rehearsal: Rehearsal
     assert other.status_code == 409
 
 
+async def test_an_idempotency_key_that_differs_from_the_signal_id_is_refused(
+    rehearsal: Rehearsal, api: httpx.AsyncClient
+) -> None:
+    headers = {"Idempotency-Key": "order-2"}
+    refused = await api.post("/api/v1/signals", json={**MARKET, "signal_id": "order-3"}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (422, "INPUT_INVALID")
+    assert "Idempotency-Key" in refused.json()["detail"]
+    same = await api.post("/api/v1/signals", json={**MARKET, "signal_id": "order-2"}, headers=headers)
+    assert (same.status_code, same.json()["signal_id"]) == (202, "order-2")
+
+
+async def test_an_iceberg_is_handed_in_with_its_legs(rehearsal: Rehearsal, api: httpx.AsyncClient) -> None:
+    legs = {"variety": "iceberg", "iceberg_legs": 2}
+    accepted = await api.post("/api/v1/signals", json={**MARKET, **legs, "signal_id": "berg"})
+    assert accepted.status_code == 202, accepted.text
+    shown = (await api.get("/api/v1/orders/paper:berg")).json()
+    assert (shown["variety"], shown["iceberg_legs"]) == ("iceberg", 2)
+    refused = await api.post("/api/v1/signals", json={**MARKET, "iceberg_legs": 2})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "iceberg_legs")
+
+
 async def test_without_id_and_key_every_signal_is_a_new_one(rehearsal: Rehearsal, api: httpx.AsyncClient) -> None:
     names = {(await api.post("/api/v1/signals", json=MARKET)).json()["signal_id"] for _ in range(2)}
     assert len(names) == 2
