@@ -60,6 +60,7 @@ class BrokerActivities(BrokerCalls):
     async def _submit(self, call: SubmitInput) -> CallResult:
         if call.request.broker != self._broker.name:
             return _wrong_queue(call.request.broker, self._broker.name)
+        began = self._now()
         try:
             if call.read_book_first or activity.info().attempt > 1:
                 known = await self._broker.find_by_tag(call.request.tag)
@@ -74,7 +75,7 @@ class BrokerActivities(BrokerCalls):
             if withheld is not None:
                 return withheld
         except BrokerError as error:
-            ended = await self._ended(error)  # the book could not be read: nothing is sent now
+            ended = await self._ended(error, began)  # the book could not be read: nothing is sent now
             return ended if ended.outcome in _LATER else ended.model_copy(update={"outcome": CallOutcome.UNAVAILABLE})
         except Exception as error:  # the ledger could not be asked for the switch: nothing was sent
             activity.logger.warning("not sent: the last check failed", exc_info=error)
@@ -83,7 +84,7 @@ class BrokerActivities(BrokerCalls):
             async with heartbeats():
                 placed = await self._broker.place(call.request)
         except BrokerError as error:
-            return await self._ended(error)
+            return await self._ended(error, began)
         except Exception as error:  # an adapter's bug after the request may have left: only the book can tell
             activity.logger.exception("the adapter failed while placing")
             return CallResult(outcome=CallOutcome.AMBIGUOUS, message=f"{type(error).__name__}: {error}")
@@ -108,6 +109,7 @@ class BrokerActivities(BrokerCalls):
     async def look_up_order(self, call: BrokerOrderInput) -> CallResult:
         if call.broker != self._broker.name:
             return _wrong_queue(call.broker, self._broker.name)
+        began = self._now()
         try:
             async with heartbeats():
                 if call.broker_order_id is not None:
@@ -115,7 +117,7 @@ class BrokerActivities(BrokerCalls):
                 else:
                     report = await self._broker.find_by_tag(call.tag)
         except BrokerError as error:
-            return await self._ended(error)
+            return await self._ended(error, began)
         found = None if report is None else report.broker_order_id
         return CallResult(outcome=CallOutcome.DONE, broker_order_id=found, report=report)
 
@@ -135,22 +137,24 @@ class BrokerActivities(BrokerCalls):
             return _wrong_queue(call.broker, self._broker.name)
         if call.broker_order_id is None:
             return CallResult(outcome=CallOutcome.REJECTED, message="the order has no broker id yet")
+        began = self._now()
         try:
             if call.change is not None:
                 await self._broker.modify(call.broker_order_id, call.change)
             else:
                 await self._broker.cancel(call.broker_order_id)
         except BrokerError as error:
-            return await self._ended(error)
+            return await self._ended(error, began)
         try:
             report = await self._broker.order(call.broker_order_id)
         except BrokerError:
             report = None  # the request was taken; the order is read again soon
         return CallResult(outcome=CallOutcome.DONE, broker_order_id=call.broker_order_id, report=report)
 
-    async def _ended(self, error: BrokerError) -> CallResult:
+    async def _ended(self, error: BrokerError, began: datetime) -> CallResult:
         outcome = _OUTCOMES.get(type(error), CallOutcome.AMBIGUOUS)
-        lost_at = self._now() if outcome is CallOutcome.NOT_AUTHENTICATED else None
+        # Dated by when the call began: a login that was made while it was under way is not undone by it.
+        lost_at = began if outcome is CallOutcome.NOT_AUTHENTICATED else None
         if lost_at is not None:
             # Told to the ledger at once, so that the next order waits instead of trying.
             try:
