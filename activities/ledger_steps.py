@@ -213,7 +213,8 @@ class LedgerActivities(LedgerSteps):
     @activity.defn(name="set_session")
     @ledger_step
     async def set_session(self, step: SessionInput) -> None:
-        await set_session(self._engine, step.broker, step.session, actor=step.actor, reason=step.detail, at=self._now())
+        at = step.at or self._now()
+        await set_session(self._engine, step.broker, step.session, actor=step.actor, reason=step.detail, at=at)
 
     async def _quote(self, instrument: str) -> QuoteView:
         """The last quote; unknown (never old, never zero) where Redis cannot be asked."""

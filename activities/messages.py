@@ -1,7 +1,7 @@
 """What travels between workflows, activities and callers. All of it is kept in workflow history: no secrets."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -241,14 +241,14 @@ class CallResult(Message):
     retry_after_s: float = 1.0
     withheld: Reason | None = None
     lost_at: AwareDatetime | None = None
-    """When the call found the session dead; NOT_AUTHENTICATED only."""
+    """When the call began that found the session dead; NOT_AUTHENTICATED only. A login since made a newer session."""
 
 
 # --- BrokerWorkflow --------------------------------------------------------------------------------------------
 
 
 class WaitingOrder(Message):
-    """An order that waits for a login. `lost_at` is when its call found the session dead."""
+    """An order that waits for a login. `lost_at` is when the call began that found the session dead."""
 
     workflow_id: WorkflowId
     is_exit: bool
@@ -278,8 +278,15 @@ class SwitchCommand(Message):
 
 
 class SessionCommand(Message):
+    """The session was opened, or lost (`state` says how). `at` is when that was seen; None: now.
+
+    What was seen before the session changed last is old news and changes nothing.
+    """
+
     actor: Actor
     detail: str = Field(default="", max_length=500)
+    at: AwareDatetime | None = None
+    state: Literal[SessionState.EXPIRED, SessionState.LOGIN_REQUIRED] = SessionState.EXPIRED
 
 
 class SwitchInput(Message):
@@ -294,3 +301,4 @@ class SessionInput(Message):
     session: SessionState
     actor: Actor
     detail: str
+    at: AwareDatetime | None = None

@@ -21,6 +21,7 @@ _INT_BITS = 63
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_NAME = re.compile(
     r"secret|passw(?:or)?d|passphrase|authorization|credential|cookie|api_?key|private_?key|access_?key"
+    r"|checksum|enctoken"  # of Kite: made with the secret, and the web login's own token
     r"|(?:^|_)(?<!instrument_)tokens?$"  # an instrument token is Kite's number of an instrument: no secret
 )
 

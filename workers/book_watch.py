@@ -14,6 +14,7 @@ from alphapanda.domain.vocabulary import SessionState
 from alphapanda.ledger.brokers import read_broker_state
 from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.tracked import TrackedOrder, orders_by_tag
+from alphapanda.sessions.advice import login_action
 from workflows.desk import OrderDesk
 
 log = structlog.get_logger(__name__)
@@ -59,17 +60,29 @@ class BookWatch:
             log.warning("booked a fill of an ended order", order_id=order.order_id, broker=self._broker, trades=booked)
 
     async def follow_session(self, broker: BrokerAdapter) -> None:
-        """Tell the broker's workflow when the session is not what it is thought to be."""
+        """Ask the broker for the session, and tell its workflow when it is not what it is thought to be.
+
+        What is told is dated by the question: a login made meanwhile stands.
+        """
+        asked_at = datetime.now(UTC)
         try:
             session = (await broker.session()).state
         except BrokerError as error:
             log.info("the session could not be read", broker=self._broker, code=error.code)
             return
         thought = await read_broker_state(self._engine, self._broker)
-        if thought is not None and thought.session is session:
+        if session is SessionState.UNKNOWN or (thought is not None and _same(thought.session, session)):
             return
-        command = SessionCommand(actor=f"worker of {self._broker}", detail=f"the broker says {session}")
+        actor, detail = f"worker of {self._broker}", f"the broker says {session}"
         if session is SessionState.ACTIVE:
-            await self._desk.session_opened(self._broker, command)
-        elif session is not SessionState.UNKNOWN:
-            await self._desk.session_lost(self._broker, command)
+            log.info("the session lives", broker=self._broker)
+            await self._desk.session_opened(self._broker, SessionCommand(actor=actor, detail=detail, at=asked_at))
+            return
+        log.warning("a login is needed", broker=self._broker, session=session, next_action=login_action(self._broker))
+        lost = SessionCommand(actor=actor, detail=detail, at=asked_at, state=session)
+        await self._desk.session_lost(self._broker, lost)
+
+
+def _same(thought: SessionState, found: SessionState) -> bool:
+    """A session that died (EXPIRED) leaves the broker without one (LOGIN_REQUIRED): the same to all who wait."""
+    return thought is found or (thought.needs_login and found.needs_login)

@@ -1,7 +1,8 @@
 """BrokerWorkflow: one per broker, for ever. Holds its session, its switch, and the orders that wait for a login."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -21,6 +22,12 @@ with workflow.unsafe.imports_passed_through():
 
 LEDGER_TIMEOUT = timedelta(seconds=10)
 LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+
+HEAD_START = timedelta(seconds=1)
+HEAD_START_EACH = timedelta(milliseconds=20)
+MAX_HEAD_START = timedelta(seconds=30)
+"""How much later than the exits the entries are woken: by then the exits are in the broker's queue, which serves them
+first."""
 
 
 @workflow.defn(name="BrokerWorkflow")
@@ -53,8 +60,15 @@ class BrokerWorkflow:
 
     async def _wake(self) -> None:
         """Risk first: exits before entries, each in the order in which they began to wait."""
-        waking, self._to_wake = self._to_wake, []
-        for order in sorted(waking, key=lambda each: (not each.is_exit, each.lost_at)):
+        waking, self._to_wake = sorted(self._to_wake, key=lambda each: each.lost_at), []
+        exits, entries = [each for each in waking if each.is_exit], [each for each in waking if not each.is_exit]
+        await self._wake_each(exits)
+        if exits and entries and workflow.patched("exits-have-a-head-start"):
+            await workflow.sleep(min(HEAD_START + HEAD_START_EACH * len(exits), MAX_HEAD_START))
+        await self._wake_each(entries)
+
+    async def _wake_each(self, orders: Iterable[WaitingOrder]) -> None:
+        for order in orders:
             try:
                 await workflow.get_external_workflow_handle(order.workflow_id).signal("session_restored")
             except Exception as error:
@@ -68,21 +82,38 @@ class BrokerWorkflow:
             return
         self._waiting[order.workflow_id] = order
         self._describe()
-        if self._session is not SessionState.EXPIRED:
-            await self._set_session(SessionState.EXPIRED, "order", "a call found the session dead")
+        if not self._session.needs_login:
+            await self._set_session(SessionState.EXPIRED, "order", "a call found the session dead", order.lost_at)
 
     @workflow.update
     async def session_opened(self, command: SessionCommand) -> BrokerStatus:
-        await self._set_session(SessionState.ACTIVE, command.actor, command.detail)
-        self._to_wake.extend(self._waiting.values())
-        self._waiting.clear()
-        self._describe()
+        if await self._set_session(
+            SessionState.ACTIVE, command.actor, command.detail, command.at, unless=lambda: self._died_after(command.at)
+        ):
+            self._to_wake.extend(self._waiting.values())
+            self._waiting.clear()
+            self._describe()
         return self.status()
 
     @workflow.update
     async def session_lost(self, command: SessionCommand) -> BrokerStatus:
-        await self._set_session(SessionState.EXPIRED, command.actor, command.detail)
+        await self._set_session(
+            command.state, command.actor, command.detail, command.at, unless=lambda: self._is_no_loss(command.at)
+        )
         return self.status()
+
+    def _died_after(self, seen_alive: datetime | None) -> bool:
+        """Whether the session was found dead later than it was seen alive."""
+        since = self._session_since
+        return seen_alive is not None and self._session.needs_login and since is not None and seen_alive <= since
+
+    def _is_no_loss(self, seen_dead: datetime | None) -> bool:
+        """Whether the loss is known already, or is that of a session which a login has replaced since."""
+        if seen_dead is None:
+            return False
+        since = self._session_since
+        replaced = self._session is SessionState.ACTIVE and since is not None and seen_dead < since
+        return replaced or self._session.needs_login
 
     @workflow.update
     async def halt(self, command: SwitchCommand) -> BrokerStatus:
@@ -112,17 +143,31 @@ class BrokerWorkflow:
             waiting_orders=len(self._waiting),
         )
 
-    async def _set_session(self, session: SessionState, actor: str, detail: str) -> None:
+    async def _set_session(
+        self,
+        session: SessionState,
+        actor: str,
+        detail: str,
+        at: datetime | None = None,
+        *,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """False when it is old news: `unless` is asked when all that was learned before is taken in."""
         self._writing += 1
         # One at a time, in the order in which they were learned: the ledger keeps what was written last.
         async with self._session_turn:
-            self._session, self._session_since = session, workflow.now()
-            self._describe()
-            step = SessionInput(broker=self._broker, session=session, actor=actor, detail=detail)
-            await workflow.execute_local_activity_method(
-                LedgerSteps.set_session, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
-            )
+            is_news = not unless()
+            if is_news:
+                self._session, self._session_since = session, at or workflow.now()
+                self._describe()
+                step = SessionInput(
+                    broker=self._broker, session=session, actor=actor, detail=detail, at=self._session_since
+                )
+                await workflow.execute_local_activity_method(
+                    LedgerSteps.set_session, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
+                )
         self._writing -= 1
+        return is_news
 
     async def _set_switch(self, switch: TradingSwitch, command: SwitchCommand) -> BrokerStatus:
         self._switch = switch

@@ -70,6 +70,11 @@ class SessionState(StrEnum):
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
 
+    @property
+    def needs_login(self) -> bool:
+        """Whether nothing can be sent before somebody logs in. UNKNOWN does not say so: a call finds out."""
+        return self in (SessionState.LOGIN_REQUIRED, SessionState.EXPIRED)
+
 
 class TradingSwitch(StrEnum):
     """What a broker (or strategy) may do now."""

@@ -48,7 +48,9 @@ SELECT broker, :at, 'switch', :switch, :reason, :actor FROM changed
 _SET_SESSION = text("""
 WITH changed AS (
     UPDATE broker_states SET session = :session, session_since = :at
-    WHERE broker = :broker AND session <> :session AND session_since <= :at
+    WHERE broker = :broker AND session_since <= :at
+        AND (session <> :session OR (session = 'ACTIVE' AND session_since < :at))
+        AND NOT (session = 'LOGIN_REQUIRED' AND :session = 'EXPIRED')
     RETURNING broker
 )
 INSERT INTO broker_events (broker, at, kind, to_state, reason, actor)
@@ -92,7 +94,11 @@ async def set_switch(
 async def set_session(
     engine: AsyncEngine, broker: Broker, session: SessionState, *, actor: str, reason: str, at: datetime
 ) -> None:
-    """Set the session unless a later fact stands already; a repeat changes nothing."""
+    """Set the session unless a later fact stands already; a repeat changes nothing.
+
+    A login while the session lives makes a new one, so that what is told of the old one is old. That a call finds
+    no session where none was ever opened is no news.
+    """
     async with engine.begin() as connection:
         await connection.execute(
             _SET_SESSION, {"broker": broker, "session": session, "actor": actor, "reason": reason, "at": at}
