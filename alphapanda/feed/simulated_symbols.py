@@ -46,6 +46,11 @@ _TICK_SIZES = (
 _HIGHEST_TICK_SIZE = Decimal(5)
 
 
+def known_symbols() -> tuple[str, ...]:
+    """The symbols whose profile was looked up, not made up."""
+    return tuple(_PROFILES)
+
+
 def profile_of(symbol: str) -> Profile:
     """The symbol's profile; for one we do not know, a plausible one that is the same on every machine."""
     known = _PROFILES.get(symbol)
