@@ -5,14 +5,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
+from temporalio.testing import ActivityEnvironment
 
-from activities.messages import CancelCommand, ModifyCommand, SessionCommand, SwitchCommand
+from activities.broker_calls import BrokerActivities
+from activities.messages import (
+    BrokerOrderInput,
+    CallOutcome,
+    CancelCommand,
+    ModifyCommand,
+    SessionCommand,
+    SwitchCommand,
+)
 from alphapanda.brokers.paper.faults import PaperFault
 from alphapanda.brokers.paper.rehearsal import expire_session
 from alphapanda.domain.execution import OrderChange
-from alphapanda.domain.ids import OrderId
+from alphapanda.domain.ids import OrderId, Tag
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import OrderType, SessionState, TradingSwitch
+from alphapanda.ledger.brokers import set_session
 from tests.rehearsal import PAPER, Rehearsal
 from tests.workflow.conftest import Rehearse
 from tests.workflow.support import arm, at_exchange, eventually, holding, refused, resting, sell
@@ -230,3 +241,108 @@ async def test_a_cancel_noted_while_the_order_is_queued_ends_it_when_the_session
         await desk.desk.cancel(order, CANCEL)
         await desk.until(order, S.CANCELLED)
         assert await at_exchange(desk, order) == []
+
+
+async def test_the_loss_of_an_earlier_session_does_not_end_the_one_opened_since(rehearsal: Rehearsal) -> None:
+    before = datetime.now(UTC)
+    await log_in(rehearsal)
+    status = await rehearsal.desk.session_lost(PAPER, SessionCommand(actor=ANNA, at=before))
+    assert status.session is SessionState.ACTIVE
+    assert await rehearsal.scalar("SELECT session FROM broker_states") == "ACTIVE"
+    status = await rehearsal.desk.session_lost(PAPER, SessionCommand(actor=ANNA, at=datetime.now(UTC)))
+    assert status.session is SessionState.EXPIRED
+    assert await rehearsal.scalar("SELECT session FROM broker_states") == "EXPIRED"
+
+
+async def test_a_second_login_makes_what_is_told_of_the_first_old_news(rehearsal: Rehearsal) -> None:
+    await log_in(rehearsal)
+    between = datetime.now(UTC)
+    await log_in(rehearsal)
+    await set_session(rehearsal.engine, PAPER, SessionState.EXPIRED, actor="broker", reason="", at=between)
+    assert await rehearsal.scalar("SELECT session FROM broker_states") == "ACTIVE"
+    status = await rehearsal.desk.session_lost(PAPER, SessionCommand(actor=ANNA, at=between))
+    assert status.session is SessionState.ACTIVE
+
+
+async def test_a_session_seen_alive_before_it_died_stays_dead(rehearsal: Rehearsal) -> None:
+    await log_in(rehearsal)
+    seen_alive = datetime.now(UTC)
+    await rehearsal.desk.session_lost(PAPER, SessionCommand(actor=ANNA, at=datetime.now(UTC)))
+    order = await rehearsal.send()
+    await rehearsal.until(order, S.AWAITING_AUTH)
+    await waiting_orders(rehearsal, 1)
+    status = await rehearsal.desk.session_opened(PAPER, SessionCommand(actor=ANNA, at=seen_alive))
+    assert status.session is SessionState.EXPIRED
+    assert status.waiting_orders == 1
+    await log_in(rehearsal)
+    await rehearsal.until(order, S.FILLED)
+
+
+async def test_a_call_that_began_before_the_login_does_not_end_the_session_it_opened(rehearsal: Rehearsal) -> None:
+    await log_out(rehearsal)
+    began = asyncio.Event()
+
+    def now() -> datetime:
+        began.set()
+        return datetime.now(UTC)
+
+    calls = BrokerActivities(broker=rehearsal.broker, engine=rehearsal.engine, now=now)
+    order = BrokerOrderInput(
+        broker=PAPER, order_id=OrderId("paper:none"), correlation_id="c", tag=Tag("T"), broker_order_id="1"
+    )
+    async with rehearsal.engine.begin() as holding_it_up:
+        await holding_it_up.execute(text("LOCK TABLE paper_accounts IN ACCESS EXCLUSIVE MODE"))
+        call = asyncio.create_task(ActivityEnvironment().run(calls.look_up_order, order))
+        await began.wait()
+        await rehearsal.desk.session_opened(PAPER, SessionCommand(actor=ANNA))
+    ended = await call
+    assert ended.outcome is CallOutcome.NOT_AUTHENTICATED
+    assert await rehearsal.scalar("SELECT session FROM broker_states") == "ACTIVE"
+
+
+async def test_a_broker_without_a_session_needs_a_login_and_gets_no_order(rehearsal: Rehearsal) -> None:
+    lost = SessionCommand(actor=ANNA, at=datetime.now(UTC), state=SessionState.LOGIN_REQUIRED)
+    assert (await rehearsal.desk.session_lost(PAPER, lost)).session is SessionState.LOGIN_REQUIRED
+    assert await rehearsal.scalar("SELECT session FROM broker_states") == "LOGIN_REQUIRED"
+    order = await rehearsal.send()
+    await rehearsal.until(order, S.AWAITING_AUTH)
+    await waiting_orders(rehearsal, 1)
+    # That a call then finds no session either is no news.
+    await set_session(rehearsal.engine, PAPER, SessionState.EXPIRED, actor="broker", reason="", at=datetime.now(UTC))
+    assert await rehearsal.scalar("SELECT session FROM broker_states") == "LOGIN_REQUIRED"
+    assert await at_exchange(rehearsal, order) == []
+    await log_in(rehearsal)
+    await rehearsal.until(order, S.FILLED)
+
+
+async def test_the_watch_tells_of_a_dead_session_once(rehearsal: Rehearsal) -> None:
+    await log_out(rehearsal)
+    for _ in range(3):
+        await rehearsal.watch.follow_session(rehearsal.broker)
+    told = "SELECT count(*) FROM broker_events WHERE kind = 'session'"
+    assert await rehearsal.scalar(told) == 1
+    await rehearsal.broker.open_session("token")
+    for _ in range(3):
+        await rehearsal.watch.follow_session(rehearsal.broker)
+    assert await rehearsal.scalar(told) == 2
+    status = await rehearsal.desk.broker_status(PAPER)
+    assert status is not None
+    assert status.session is SessionState.ACTIVE
+
+
+async def test_after_an_outage_every_exit_reaches_the_broker_before_any_entry(rehearse_with: Rehearse) -> None:
+    async with rehearse_with(paper={"latency_ms": 30}) as desk:
+        await holding(desk, 30)
+        await desk.desk.session_lost(PAPER, SessionCommand(actor=ANNA))
+        orders = [await desk.send(quantity=quantity) for quantity in range(1, 13)]
+        exits = [await desk.send(**sell(quantity)) for quantity in range(1, 7)]
+        for order in [*orders, *exits]:
+            await desk.until(order, S.AWAITING_AUTH)
+        await waiting_orders(desk, 18)
+        await log_in(desk)
+        placed: dict[OrderId, datetime] = {}
+        for order in [*orders, *exits]:
+            await desk.until(order, S.FILLED)
+            (row,) = await at_exchange(desk, order)
+            placed[order] = row.placed_at
+        assert set(sorted(placed, key=lambda each: placed[each])[:6]) == set(exits)
