@@ -1,0 +1,100 @@
+"""Changing and cancelling what rests at the broker, in every row that an order has there."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerRejected, BrokerUnavailable
+from alphapanda.brokers.zerodha import terms
+from alphapanda.brokers.zerodha.book import Group
+from alphapanda.brokers.zerodha.client import Kite, KiteClient
+from alphapanda.brokers.zerodha.reading import Reads
+from alphapanda.brokers.zerodha.rows import Entry
+from alphapanda.domain.execution import OrderChange
+from alphapanda.domain.vocabulary import Variety
+from alphapanda.live.limits import CallKind
+
+_AMO_WAITS = "AMO REQ RECEIVED"
+
+
+class Changes:
+    def __init__(self, client: KiteClient, reads: Reads, protection: Decimal) -> None:
+        self._client = client
+        self._reads = reads
+        self._protection = protection
+
+    async def modify(self, broker_order_id: str, change: OrderChange) -> None:
+        """Raises BrokerRejected when nothing was changed, AmbiguousOutcome when only some of a split order was."""
+        group = await self._reads.find(broker_order_id)
+        if group is None:
+            raise BrokerRejected(f"there is no order {broker_order_id}")
+        working = _working(group, "modified")
+        if group.is_split and change.quantity is not None:
+            raise BrokerRejected(
+                f"quantity: order {broker_order_id} is split into {len(group.entries)} at the broker, so a new total "
+                "fits none of them; cancel it and send a new one"
+            )
+        calls = [terms.modification(each, change, protection=self._protection) for each in working]
+        for done, arguments in enumerate(calls):
+            try:
+                await self._client.order_call(CallKind.MODIFY, _modified(arguments))
+            except BrokerRejected as refusal:
+                if not done:
+                    raise
+                raise AmbiguousOutcome(f"{done} of {len(calls)} parts were changed, then: {refusal}") from refusal
+
+    async def cancel(self, broker_order_id: str) -> None:
+        """Ask for a cancel of every row still working; taken when the broker took at least one of them."""
+        group = await self._reads.find(broker_order_id)
+        if group is None:
+            await self._cancel_row(broker_order_id, (Variety.REGULAR,))  # the broker has the last word
+            return
+        taken = 0
+        refusal: BrokerRejected | None = None
+        doubt: AmbiguousOutcome | None = None
+        for each in _working(group, "cancelled"):
+            try:
+                await self._cancel_row(each.order_id, _varieties(each))
+                taken += 1
+            except BrokerRejected as error:
+                refusal = error
+            except AmbiguousOutcome as error:
+                doubt = error  # the other rows are cancelled all the same
+        if doubt is not None:
+            raise doubt
+        if refusal is not None and not taken:
+            raise refusal
+
+    async def _cancel_row(self, order_id: str, varieties: tuple[str, ...]) -> None:
+        first, *others = varieties
+        try:
+            await self._client.order_call(CallKind.CANCEL, _cancelled(first, order_id))
+        except BrokerRejected:
+            if not others:
+                raise
+            await self._cancel_row(order_id, tuple(others))
+
+
+def _working(group: Group, done: str) -> tuple[Entry, ...]:
+    if group.working:
+        return group.working
+    status = group.report().status
+    if status.is_final:
+        raise BrokerRejected(f"order {group.broker_order_id} is {status}: it cannot be {done}")
+    raise BrokerUnavailable(f"order {group.broker_order_id} is between two legs; ask again in a moment")
+
+
+def _varieties(entry: Entry) -> tuple[str, ...]:
+    """What to cancel the row as, first try first: after the open an AMO is a regular order, whatever the book says."""
+    if entry.variety != Variety.AMO:
+        return (entry.variety,)
+    waits = entry.word == _AMO_WAITS
+    return (Variety.AMO, Variety.REGULAR) if waits else (Variety.REGULAR, Variety.AMO)
+
+
+def _cancelled(variety: str, order_id: str) -> Callable[[Kite], Any]:
+    return lambda kite: kite.cancel_order(variety=str(variety), order_id=order_id)
+
+
+def _modified(arguments: dict[str, Any]) -> Callable[[Kite], Any]:
+    return lambda kite: kite.modify_order(**arguments)

@@ -1,0 +1,233 @@
+"""Calls to Kite from asyncio: each with a fresh token, a turn in the account's limits, a thread and a deadline.
+
+One HTTP try per call. When its caller stops waiting (deadline, cancellation, close) the exchange is given up: what has
+not left by then never leaves, what has is ambiguous, and no thread stays behind.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import structlog
+
+from alphapanda.brokers.protocol import (
+    BrokerError,
+    BrokerUnavailable,
+    NotAuthenticated,
+    RateLimited,
+)
+from alphapanda.brokers.zerodha.lanes import Lane
+from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
+from alphapanda.brokers.zerodha.outcomes import Reply, error_of
+from alphapanda.domain.ids import Broker
+from alphapanda.live.limits import CallKind
+from alphapanda.redaction import hide
+from alphapanda.settings import SettingsError, ZerodhaSettings
+
+if TYPE_CHECKING:
+    from alphapanda.brokers.zerodha.wire import Exchange
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+ORDER_TURN_S = 5.0
+"""How long an order call waits for a thread, and then for its turn: below what its activity allows, so that an order
+is either sent while somebody waits for its outcome or not at all."""
+READ_TURN_S = 10.0
+_CLOSING_S = 5.0
+
+_URGENT = frozenset({CallKind.CANCEL, CallKind.EXIT})
+
+Kite = Any
+"""kiteconnect.KiteConnect; it has no types of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What needs kiteconnect and requests imported. Calls copy `kite`, so that each has a token of its own."""
+
+    kite: Kite
+    wire: Any
+    exchange: "Callable[[float], Exchange]"
+    call_of: Any
+
+
+class KiteClient:
+    """Raises `BrokerError` subclasses only. `do` runs in a thread, is handed a KiteConnect and makes one call on it."""
+
+    def __init__(self, name: Broker, settings: ZerodhaSettings, tokens: Tokens, limits: Limits) -> None:
+        self._name = name
+        self._settings = settings
+        self._api_key, self._api_secret = credentials(settings)
+        self._root = plain_root(settings.api_root)
+        self._tokens = tokens
+        self._limits = limits
+        for_orders = max(1, settings.threads * 5 // 8)
+        self._orders = Lane("order", for_orders, kept=1)
+        self._reads = Lane("read", max(1, settings.threads - for_orders))
+        self._opening = asyncio.Lock()
+        self._opened: _Opened | None = None
+        self._live: dict[asyncio.Future[Reply], Exchange] = {}
+        self._closed = False
+
+    async def token(self) -> AccessToken:
+        """The session as stored now. Raises NotAuthenticated without one, BrokerUnavailable where none can be read."""
+        try:
+            token = await self._tokens.read(self._name)
+        except Exception as error:
+            raise BrokerUnavailable(f"the stored session cannot be read: {type(error).__name__}") from error
+        if token is None:
+            raise NotAuthenticated("nobody is logged in to Zerodha")
+        hide(token.token)
+        return token
+
+    async def read(self, do: Callable[[Kite], _T], *, token: AccessToken | None = None) -> _T:
+        """A call without effect: whatever is not an answer is BrokerUnavailable."""
+        token = token or await self.token()
+        return await self._call(CallKind.READ, do, self._reads, token, self._settings.timeout_s, READ_TURN_S)
+
+    async def order_call(self, kind: CallKind, do: Callable[[Kite], _T]) -> _T:
+        """Place, modify or cancel: AmbiguousOutcome unless the reply proves what became of it."""
+        token = await self.token()
+        return await self._call(kind, do, self._orders, token, self._settings.order_timeout_s, ORDER_TURN_S)
+
+    async def exchange_login(self, request_token: str) -> tuple[str, str]:
+        """Access token and user id for a login's request token."""
+
+        def do(kite: Kite) -> tuple[str, str]:
+            opened = kite.generate_session(request_token, self._api_secret)
+            return str(opened["access_token"]), str(opened["user_id"])
+
+        token, user_id = await self._call(
+            CallKind.READ, do, self._reads, None, self._settings.timeout_s, READ_TURN_S
+        )  # fmt: skip
+        hide(token)
+        return token, user_id
+
+    async def close(self) -> None:
+        """Give up what is under way and wait for its threads. Safe to call twice."""
+        self._closed = True
+        for exchange in self._live.values():
+            exchange.give_up()
+        if self._live:
+            await asyncio.wait(tuple(self._live), timeout=_CLOSING_S)
+        self._orders.shut()
+        self._reads.shut()
+        if self._opened is not None:
+            self._opened.wire.close()
+
+    async def _call(
+        self,
+        kind: CallKind,
+        do: Callable[[Kite], _T],
+        lane: Lane,
+        token: AccessToken | None,
+        timeout_s: float,
+        turn_s: float,
+    ) -> _T:
+        opened = await self._open()
+        is_order = lane is self._orders
+        async with lane.place(urgent=kind in _URGENT, within_s=turn_s) as place:
+            await self._turn(kind, turn_s)
+            if self._closed:
+                raise BrokerUnavailable("the adapter is closed; nothing was sent")
+            exchange = opened.exchange(timeout_s)
+            future = place.run(lambda: _made(opened, exchange, token, do))
+            self._live[future] = exchange
+            future.add_done_callback(lambda done: self._live.pop(done, None))
+            reply = await _awaited(future, exchange, timeout_s)
+        error = error_of(reply, is_order=is_order)
+        if error is None:
+            value: _T = reply.value
+            return value
+        if isinstance(error, RateLimited):
+            await self._penalise(error.retry_after_s)
+        raise error
+
+    async def _turn(self, kind: CallKind, within_s: float) -> None:
+        try:
+            await self._limits.acquire(kind, within_s=within_s)
+        except BrokerError:
+            raise
+        except Exception as error:
+            raise BrokerUnavailable(f"no turn within the account's limits: {type(error).__name__}") from error
+
+    async def _penalise(self, retry_after_s: float) -> None:
+        try:
+            await self._limits.penalise(retry_after_s)
+        except Exception as error:  # the outcome stands, whether or not the others could be told
+            _log.warning("the broker's 429 could not be passed on", broker=self._name, error=type(error).__name__)
+
+    async def _open(self) -> _Opened:
+        """Import kiteconnect (and with it requests and twisted, half a second) when it is first needed."""
+        async with self._opening:
+            if self._closed:
+                raise BrokerUnavailable("the adapter is closed; nothing was sent")
+            if self._opened is None:
+                self._opened = await asyncio.to_thread(_opened, self._api_key, self._root, self._settings.threads)
+            return self._opened
+
+
+def _opened(api_key: str, root: str, threads: int) -> _Opened:
+    from kiteconnect import KiteConnect  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    from alphapanda.brokers.zerodha.wire import Exchange, Wire, call_of  # noqa: PLC0415
+
+    class Client(KiteConnect):  # type: ignore[misc]
+        def _format_response(self, data: Any) -> Any:
+            """Times stay text: read in one place, with their zone, and not 10,000 times by dateutil's guessing."""
+            return data
+
+    kite = Client(api_key, root=root)
+    kite.reqsession.close()
+    kite.reqsession = wire = Wire(connections=threads)
+    return _Opened(kite, wire, Exchange, call_of)
+
+
+def _made(opened: _Opened, exchange: "Exchange", token: AccessToken | None, do: Callable[[Kite], Any]) -> Reply:
+    """In a thread: the call, and what is known of it afterwards. Never raises: every failure is a reply."""
+    kite = copy.copy(opened.kite)
+    if token is not None:
+        kite.set_access_token(token.token)
+    try:
+        with opened.call_of(exchange):
+            value = do(kite)
+    except Exception as error:
+        return exchange.reply(failure=type(error).__name__)
+    return exchange.reply(value=value)
+
+
+async def _awaited(future: "asyncio.Future[Reply]", exchange: "Exchange", timeout_s: float) -> Reply:
+    """The reply, or what can be said at the deadline. requests' own timeouts only bound each single wait."""
+    try:
+        done, _ = await asyncio.wait({future}, timeout=timeout_s)
+    except asyncio.CancelledError:
+        exchange.give_up()
+        raise
+    if done:
+        return future.result()
+    exchange.give_up()
+    return exchange.reply(failure="DeadlinePassed")
+
+
+def credentials(settings: ZerodhaSettings) -> tuple[str, str]:
+    for name, value in (("API_KEY", settings.api_key), ("API_SECRET", settings.api_secret)):
+        if value is None or not value.get_secret_value():
+            raise SettingsError(f"ALPHAPANDA_ZERODHA__{name}: required for zerodha (the developer console shows it)")
+    assert settings.api_key is not None and settings.api_secret is not None  # noqa: S101 - for the type checker
+    return settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
+
+
+def plain_root(root: str) -> str:
+    """Raises SettingsError for a root kiteconnect would not use as given: its urljoin drops any path."""
+    parts = urlsplit(root)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"ALPHAPANDA_ZERODHA__API_ROOT: {root!r} must be like https://api.kite.trade")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(
+            f"ALPHAPANDA_ZERODHA__API_ROOT: {root!r} must have no path or query; kiteconnect would drop it"
+        )
+    return root.rstrip("/")

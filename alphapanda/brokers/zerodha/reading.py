@@ -1,0 +1,112 @@
+"""What the broker's books say, read in full and shared by all who ask at the same time."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from alphapanda.brokers.protocol import BrokerRejected, BrokerUnavailable
+from alphapanda.brokers.zerodha import rows
+from alphapanda.brokers.zerodha.book import Book, Group
+from alphapanda.brokers.zerodha.client import Kite, KiteClient
+from alphapanda.brokers.zerodha.coalesced import Coalesced
+from alphapanda.brokers.zerodha.rows import Read, UnreadableRow
+from alphapanda.brokers.zerodha.slices import Shortfall
+from alphapanda.domain.execution import OrderReport, TradeReport
+from alphapanda.domain.ids import Tag
+
+_MOST_SHORTFALLS = 1000
+_T = TypeVar("_T")
+
+
+class Reads:
+    """Orders and trades. Two calls serve any number of orders: Kite has no lookup by tag, and 10 reads a second."""
+
+    def __init__(self, client: KiteClient, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._now = now
+        self._book = Coalesced(self._read_book)
+        self._trades = Coalesced(self._read_trades)
+        self._shortfalls: dict[str, Shortfall] = {}
+
+    def remember(self, broker_order_id: str, shortfall: Shortfall) -> None:
+        """Only the answer to the placement told of it; a lost one leaves the order's rest open, never invented."""
+        self._shortfalls[broker_order_id] = shortfall
+        while len(self._shortfalls) > _MOST_SHORTFALLS:
+            del self._shortfalls[next(iter(self._shortfalls))]
+
+    async def orders(self) -> list[OrderReport]:
+        book = await self._book.get()
+        return [self._told(group, None) for group in book.groups]
+
+    async def by_tag(self, tag: Tag) -> OrderReport | None:
+        group = (await self._book.get()).by_tag(tag)
+        return None if group is None else await self.whole(group)
+
+    async def find(self, broker_order_id: str) -> Group | None:
+        """The order in the book, else in its own history, which knows it while the book still lags."""
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", broker_order_id):
+            return None
+        group = (await self._book.get()).by_id(broker_order_id)
+        return group if group is not None else await self._from_history(broker_order_id)
+
+    async def whole(self, group: Group) -> OrderReport:
+        """The order with its trades. Raises BrokerUnavailable where one of them cannot be read."""
+        if not group.report().filled_quantity:
+            return self._told(group, ())
+        trades = await self._trades.get()
+        if any(str(row.get("order_id")) in group.ids for row in trades.unreadable):
+            raise BrokerUnavailable(f"a trade of order {group.broker_order_id} came in a form that cannot be read")
+        return self._told(group, [trade for trade in trades.rows if trade.broker_order_id in group.ids])
+
+    async def trades(self) -> list[TradeReport]:
+        """All executions, each under the id that its order has in `orders()`."""
+        read = await self._trades.get()
+        book = await self._book.get()  # afterwards: an order is in the book before it trades
+        order_of = {each: group.broker_order_id for group in book.groups for each in group.ids}
+        return [
+            trade.model_copy(update={"broker_order_id": order_of.get(trade.broker_order_id, trade.broker_order_id)})
+            for trade in read.rows
+        ]
+
+    async def close(self) -> None:
+        await self._book.close()
+        await self._trades.close()
+
+    def _told(self, group: Group, trades: Sequence[TradeReport] | None) -> OrderReport:
+        report = group.report(trades)
+        shortfall = self._shortfalls.get(group.broker_order_id)
+        return report if shortfall is None else shortfall.told_in(report, group)
+
+    async def _read_book(self) -> Book:
+        found = await self._client.read(_orders)
+        return understood(lambda: Book(found, now=self._now()))
+
+    async def _read_trades(self) -> Read[TradeReport]:
+        found = await self._client.read(_trades)
+        return understood(lambda: rows.read_all(found, lambda row: rows.trade(row, now=self._now()), "trade book"))
+
+    async def _from_history(self, broker_order_id: str) -> Group | None:
+        try:
+            history: Any = await self._client.read(lambda kite: kite.order_history(broker_order_id))
+        except BrokerRejected:
+            return None
+        if not isinstance(history, list) or not history:
+            return None
+        return understood(lambda: Group((rows.entry(history[-1], now=self._now()),)))
+
+
+def understood(build: Callable[[], _T]) -> _T:
+    """An answer of another shape than documented says nothing: it is not an empty book."""
+    try:
+        return build()
+    except UnreadableRow as error:
+        raise BrokerUnavailable(f"the broker's answer cannot be read: {error}") from error
+
+
+def _orders(kite: Kite) -> Any:
+    return kite.orders()
+
+
+def _trades(kite: Kite) -> Any:
+    return kite.trades()
