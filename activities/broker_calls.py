@@ -55,7 +55,8 @@ class BrokerActivities(BrokerCalls):
 
     @activity.defn(name="submit_order")
     async def submit_order(self, call: SubmitInput) -> CallResult:
-        return _told("submit", await self._submit(call))
+        async with heartbeats():  # around the reading of the book too: a whole book takes its time
+            return _told("submit", await self._submit(call))
 
     async def _submit(self, call: SubmitInput) -> CallResult:
         if call.request.broker != self._broker.name:
@@ -81,8 +82,7 @@ class BrokerActivities(BrokerCalls):
             activity.logger.warning("not sent: the last check failed", exc_info=error)
             return CallResult(outcome=CallOutcome.UNAVAILABLE, message=f"the last check failed: {type(error).__name__}")
         try:
-            async with heartbeats():
-                placed = await self._broker.place(call.request)
+            placed = await self._broker.place(call.request)
         except BrokerError as error:
             return await self._ended(error, began)
         except Exception as error:  # an adapter's bug after the request may have left: only the book can tell
