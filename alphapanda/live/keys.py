@@ -22,3 +22,8 @@ BROKER = "broker"
 def heartbeat(component: str, broker: Broker | None = None) -> str:
     """Last sign of life of a process: `feed` (shared), or `broker` and `orders` of one broker."""
     return f"alphapanda:{broker or 'shared'}:heartbeat:{component}"
+
+
+def limits(broker: Broker) -> str:
+    """The account's recent calls and penalty, a hash of `alphapanda/live/limits/account.lua`."""
+    return f"alphapanda:{broker}:limits"
