@@ -351,6 +351,24 @@ async def test_what_was_granted_without_redis_is_told_when_it_is_back(
     assert await told(own_redis) == (6, 6)
 
 
+async def test_a_call_cancelled_while_redis_hangs_does_not_take_along_what_is_to_be_told(
+    own_server: EmbeddedStack, own_redis: "Redis"
+) -> None:
+    limits = account(own_redis)
+    await limits.acquire(CallKind.CANCEL, within_s=0)
+    os.kill(own_server.pids()["valkey"], signal.SIGSTOP)
+    try:
+        await limits.acquire(CallKind.CANCEL, within_s=PATIENCE_S)
+        limits._link.retry_at = 0.0  # the next one finds out whether Redis is back
+        asking = asyncio.create_task(limits.acquire(CallKind.CANCEL, within_s=PATIENCE_S))
+        while limits._link._untold[Family.ORDERS]:
+            await asyncio.sleep(0)
+        await cancel_and_wait([asking])
+    finally:
+        os.kill(own_server.pids()["valkey"], signal.SIGCONT)
+    assert len(limits._link._untold[Family.ORDERS]) == limits._today.uncounted == 1
+
+
 async def cut_off(redis: "Redis", socket: Path) -> None:
     """Nobody reaches the server, which goes on."""
     socket.rename(socket.with_suffix(".away"))

@@ -36,8 +36,11 @@ class _Lane:
 
 
 class AccountLimits:
-    """The call limits of one broker account, as one process sees them. Grants are for immediate use: acquire last,
-    after a thread or a connection is at hand, or the broker counts the call in another second than we did."""
+    """The call limits of one broker account, as one process sees them; one object per process and account.
+
+    Grants are for immediate use: acquire last, with a thread and a connection at hand, or the broker counts the call
+    in another second than we did (see JITTER_S).
+    """
 
     def __init__(
         self,

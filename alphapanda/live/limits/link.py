@@ -5,6 +5,7 @@ grants of the last minute and the day's count. It learns from the epoch of the a
 says what it remembers, and only then is granted anything. What it granted itself while cut off it says on return.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -88,14 +89,15 @@ class Link:
         try:
             answer = await self._shared.ask(question)
         except LiveUnavailable as error:
+            self._put_back(family, ages, uncounted)
             self._cut(error)
-            if question.epoch == self._epoch:
-                self._untold[family] = sorted(ages + self._untold[family])
-            self._today.uncounted += uncounted
             return None
+        except asyncio.CancelledError:
+            self._put_back(family, ages, uncounted)
+            raise
         self._back()
         if answer.outcome is Outcome.LOST:
-            self._today.uncounted += uncounted
+            self._put_back(family, ages, uncounted)
             self._remind(answer)
             return answer
         if self._untold_closed_until == told_closed_until:
@@ -112,6 +114,10 @@ class Link:
         uncounted, self._today.uncounted = self._today.uncounted, 0
         return ages, uncounted
 
+    def _put_back(self, family: Family, ages: list[float], uncounted: int) -> None:
+        self._untold[family] = sorted({*ages, *self._untold[family]})  # some may have been reminded of meanwhile
+        self._today.uncounted += uncounted
+
     def _hush_s(self, ages: Sequence[float], at: float) -> float:
         """Who comes back with fresh grants of its own must expect that others still go on by their shares."""
         newest = max((times[-1] for times in (ages, *self._untold.values()) if times), default=None)
@@ -120,7 +126,7 @@ class Link:
     def _remind(self, answer: Answer) -> None:
         """Redis began anew. All that is remembered is untold again; others may not have noticed yet."""
         if answer.epoch == self._epoch:
-            return  # another question of ours has found out already
+            return  # another question of ours found out already
         self._epoch = answer.epoch
         at = time.monotonic()
         for family, granted in self._granted.items():
