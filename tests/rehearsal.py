@@ -26,8 +26,10 @@ from alphapanda.ledger.brokers import register_brokers
 from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.instruments import InstrumentCache, save_instruments
 from alphapanda.live.quotes import Tick, publish
+from alphapanda.reconciliation.grace import Standing
 from alphapanda.settings import Settings
 from workers.book_watch import BookWatch
+from workers.reconciling import Reconciler
 from workflows.desk import OrderDesk, order_policy
 from workflows.runtime import market_calendar, orders_worker
 
@@ -59,6 +61,7 @@ class Rehearsal:
     desk: OrderDesk
     broker: PaperBroker
     watch: BookWatch
+    reconciler: Reconciler
     sent: list[OrderId] = field(default_factory=list)
 
     async def quote(
@@ -75,6 +78,12 @@ class Rehearsal:
         order = order_id(PAPER, signal.signal_id)
         self.sent.append(order)
         return order
+
+    async def reconcile(self, runs: int = 1) -> Standing:
+        """Reconcile that often, the timer's way but at once; what the last run came to."""
+        for _ in range(runs):
+            standing = await self.reconciler.run(self.broker)
+        return standing
 
     async def row(self, order: OrderId) -> Any:
         async with self.engine.connect() as connection:
@@ -131,7 +140,8 @@ async def rehearse(
     watch = BookWatch(PAPER, engine, desk)
     calendar = market_calendar(settings)
     broker = PaperBroker(PAPER, engine, redis, settings.paper, InstrumentCache(engine), calendar, watch.on_update)
-    rehearsal = Rehearsal(settings, engine, redis, client, desk, broker, watch)
+    reconciler = Reconciler(PAPER, engine, redis, desk, watch, calendar=calendar, grace=timedelta(0))
+    rehearsal = Rehearsal(settings, engine, redis, client, desk, broker, watch, reconciler)
     async with contextlib.AsyncExitStack() as running:
         running.push_async_callback(_end_all, client)
         await running.enter_async_context(orders_worker(client, engine, redis, settings))

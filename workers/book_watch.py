@@ -9,7 +9,6 @@ from activities.messages import SessionCommand
 from alphapanda.brokers.protocol import BrokerAdapter, BrokerError
 from alphapanda.domain.execution import OrderReport
 from alphapanda.domain.ids import Broker
-from alphapanda.domain.states import TERMINAL
 from alphapanda.domain.vocabulary import SessionState
 from alphapanda.ledger.brokers import read_broker_state
 from alphapanda.ledger.engine import LedgerEngine
@@ -35,22 +34,6 @@ class BookWatch:
         known = await orders_by_tag(self._engine, self._broker, [report.tag])
         if report.tag in known:
             await self._pass_on(known[report.tag], report)
-
-    async def compare(self, broker: BrokerAdapter) -> None:
-        """Read the whole book once and pass on every order that the ledger sees differently."""
-        try:
-            reports = {report.tag: report for report in await broker.orders() if report.tag is not None}
-        except BrokerError as error:
-            log.info("the book could not be read", broker=self._broker, code=error.code, error=str(error))
-            return
-        known = await orders_by_tag(self._engine, self._broker, list(reports))
-        for tag, order in known.items():
-            report = reports[tag]
-            missing_fill = report.filled_quantity > order.filled_quantity
-            if missing_fill or (report.status.is_final and order.state not in TERMINAL):
-                whole = await broker.order(report.broker_order_id)
-                if whole is not None:
-                    await self._pass_on(order, whole)
 
     async def _pass_on(self, order: TrackedOrder, report: OrderReport) -> None:
         if await self._desk.nudge(order.workflow_id):

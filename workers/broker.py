@@ -21,11 +21,11 @@ from alphapanda.live import heartbeats, keys
 from alphapanda.settings import SettingsError
 from workers.book_watch import BookWatch
 from workers.process import Resources, every, run_role
+from workers.reconciling import Reconciler
 from workflows.runtime import deployment, identity, market_calendar
 
 log = structlog.get_logger(__name__)
 
-BOOK_INTERVAL_S = 60.0
 SESSION_INTERVAL_S = 5.0
 HEARTBEAT_INTERVAL_S = 5.0
 MAX_CONCURRENT_CALLS = 50
@@ -36,10 +36,10 @@ async def work(name: Broker, resources: Resources) -> None:
     if name not in settings.active_brokers:
         raise SettingsError(f"--broker: {name} is not among ALPHAPANDA_ACTIVE_BROKERS")
     await register_brokers(engine, (name,), now=datetime.now(UTC))
+    calendar = market_calendar(settings)
     watch = BookWatch(name, engine, resources.desk)
-    broker = build_broker(
-        name, settings, engine, resources.redis, calendar=market_calendar(settings), on_update=watch.on_update
-    )
+    reconciler = Reconciler(name, engine, resources.redis, resources.desk, watch, calendar=calendar)
+    broker = build_broker(name, settings, engine, resources.redis, calendar=calendar, on_update=watch.on_update)
     calls = BrokerActivities(broker=broker, engine=engine)
     worker = Worker(
         resources.client,
@@ -61,7 +61,7 @@ async def work(name: Broker, resources: Resources) -> None:
     running = asyncio.create_task(broker.run())
     try:
         async with worker, asyncio.TaskGroup() as tasks:
-            tasks.create_task(every(BOOK_INTERVAL_S, stop, partial(watch.compare, broker), "read the book"))
+            tasks.create_task(reconciler.keep(broker, stop))
             tasks.create_task(every(SESSION_INTERVAL_S, stop, partial(watch.follow_session, broker), "session"))
             tasks.create_task(every(HEARTBEAT_INTERVAL_S, stop, live, "heartbeat"))
             tasks.create_task(_end_with(running, stop))

@@ -8,18 +8,23 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alphapanda.domain.calendar import IST, trading_date
-from alphapanda.domain.ids import Broker
+from alphapanda.domain.ids import Broker, tag_stem
 from alphapanda.domain.states import BEFORE_THE_WIRE, TERMINAL, OrderState
 from alphapanda.domain.vocabulary import Side
 from alphapanda.ledger.queries import ledger_errors
+from alphapanda.reconciliation.orders import is_our_form
 from alphapanda.reconciliation.views import Account, BookedFill, BrokerView, KnownOrder, LedgerView, Unread
 
 _MAY_BE_THERE = sorted(set(OrderState) - TERMINAL - BEFORE_THE_WIRE)
 
+# An order that was replaced at the broker has had several tags, which share their stem.
 _ORDERS = text("""
 SELECT order_id, workflow_id, state, quantity, filled_quantity, tag, broker_order_id, updated_at FROM orders
-WHERE broker = :broker AND (state = ANY(CAST(:states AS text[])) OR tag = ANY(CAST(:tags AS text[]))
-    OR broker_order_id = ANY(CAST(:numbers AS text[])))
+WHERE broker = :broker AND (state = ANY(CAST(:states AS text[])) OR broker_order_id = ANY(CAST(:numbers AS text[])))
+UNION
+SELECT order_id, workflow_id, state, quantity, filled_quantity, tag, broker_order_id, updated_at
+FROM unnest(CAST(:stems AS text[])) AS asked (stem)
+JOIN orders o ON o.broker = :broker AND o.tag BETWEEN asked.stem || '00' AND asked.stem || 'ZZ'
 """)
 
 _FILLS = text("""
@@ -42,7 +47,7 @@ async def read_ledger(engine: AsyncEngine, broker: Broker, seen: BrokerView) -> 
     asked: dict[str, Any] = {
         "broker": broker,
         "states": _MAY_BE_THERE,
-        "tags": [row.tag for row in book if row.tag is not None],
+        "stems": sorted({tag_stem(row.tag) for row in book if row.tag is not None and is_our_form(row.tag)}),
         "numbers": sorted(numbers),
         "trade_ids": [trade.trade_id for trade in trades],
         "opens": opens,

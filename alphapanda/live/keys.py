@@ -27,3 +27,8 @@ def heartbeat(component: str, broker: Broker | None = None) -> str:
 def limits(broker: Broker) -> str:
     """The account's recent calls and penalty, a hash of `alphapanda/live/limits/account.lua`."""
     return f"alphapanda:{broker}:limits"
+
+
+def reconciled(broker: Broker) -> str:
+    """What the broker's last reconciliation read, and when: JSON of `Reconciled`."""
+    return f"alphapanda:{broker}:reconciled"

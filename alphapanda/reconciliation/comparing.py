@@ -22,6 +22,7 @@ other way round: a trade is booked once.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from alphapanda.domain.execution import TradeReport
 from alphapanda.reconciliation.orders import compare_orders
@@ -92,7 +93,9 @@ def _sorted_out(told: Iterable[Told], judged: frozenset[DriftKind], undecided: f
             case Finding():
                 findings.append(each)
             case Nudge():
-                nudges.setdefault(each.order.order_id, each)
+                known = nudges.setdefault(each.order.order_id, each)
+                numbers = dict.fromkeys((*known.numbers, *each.numbers))
+                nudges[each.order.order_id] = replace(known, numbers=tuple(numbers))
             case Adopt():
                 adoptions.append(each)
     return Outcome(tuple(findings), tuple(nudges.values()), tuple(adoptions), judged, undecided)

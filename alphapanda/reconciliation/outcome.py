@@ -76,10 +76,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """The order's workflow is to read the book; where it has ended, what the book shows is booked."""
+    """The order's workflow is to read the book; where it has ended, what the book shows is booked.
+
+    `numbers` are those of the order at the broker: several, where it was replaced there.
+    """
 
     order: KnownOrder
     why: str
+    numbers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 Average prices are not compared: brokers restate them overnight and count them in their own ways, while the trades they
 are made of are compared one by one, to the paisa.
 
-Delivery (CNC) leaves the positions of a broker overnight and comes back as holdings, under whichever of the two
-exchanges the depository lists it; shares sold from there are a negative position until they are delivered. So position
-and holdings of a share are added up over the exchanges, and must be at least what the ledger has. More is no drift
-where there are holdings, or where the ledger sold what it never bought: those shares were there before the ledger was.
-Margin-financed delivery (MTF) is listed by neither once it is carried, so only its trades are compared.
+Delivery (CNC, and MTF with borrowed money) leaves the positions of a broker overnight and comes back as holdings, under
+whichever of the two exchanges the depository lists it; shares sold from there are a negative position until they are
+delivered. So positions and holdings of a share are added up over products and exchanges, and must be at least what the
+ledger has. More is no drift where there are holdings, or where the ledger sold what it never bought: those shares were
+there before the ledger was.
 """
 
 from collections import defaultdict
@@ -18,6 +18,7 @@ from alphapanda.domain.vocabulary import Product
 from alphapanda.reconciliation.outcome import DriftKind, Finding
 from alphapanda.reconciliation.views import Account, LedgerView, account_of
 
+_DELIVERED = frozenset({Product.CNC, Product.MTF})
 _SHOWN_TRADES = 20
 
 
@@ -43,7 +44,7 @@ def compare_positions(
     for position in theirs:
         net[account_of(position)] += position.quantity
     for account in sorted({*ours, *net} - moving):
-        if account.product in (Product.CNC, Product.MTF) or ours.get(account, 0) == net[account]:
+        if account.product in _DELIVERED or ours.get(account, 0) == net[account]:
             continue
         detail = f"{account}: the broker has {net[account]}, the ledger {ours.get(account, 0)}"
         kind = DriftKind.POSITION_QUANTITY if account in ours else DriftKind.POSITION_UNEXPLAINED
@@ -59,9 +60,11 @@ def compare_delivery(
     *,
     moving: frozenset[Account],
 ) -> Iterator[Finding]:
-    """CNC, by the share: position of the day and holdings together."""
-    wanted = _by_symbol((account.tradingsymbol, quantity) for account, quantity in ours.items() if _is_cnc(account))
-    today = _by_symbol((each.tradingsymbol, each.quantity) for each in positions if _is_cnc(account_of(each)))
+    """By the share: positions of the day and holdings together."""
+    wanted = _by_symbol(
+        (account.tradingsymbol, quantity) for account, quantity in ours.items() if account.product in _DELIVERED
+    )
+    today = _by_symbol((each.tradingsymbol, each.quantity) for each in positions if each.product in _DELIVERED)
     held = _by_symbol((each.tradingsymbol, each.quantity) for each in holdings)
     for symbol in sorted({*wanted, *today} - {account.tradingsymbol for account in moving}):
         position, holding, ledger = today.get(symbol, 0), held.get(symbol, 0), wanted.get(symbol, 0)
@@ -75,11 +78,7 @@ def compare_delivery(
 
 
 def delivery_key(tradingsymbol: str) -> str:
-    return f"{tradingsymbol}:{Product.CNC}"
-
-
-def _is_cnc(account: Account) -> bool:
-    return account.product == Product.CNC
+    return f"{tradingsymbol}:delivery"
 
 
 def _by_symbol(quantities: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -37,7 +37,7 @@ def compare_trades(
         row = rows.get(trade.broker_order_id)
         order = names.of_number(trade.broker_order_id) if row is None else names.of_row(row)
         if order is not None:
-            yield Nudge(order, f"trade {trade.trade_id} is not booked")
+            yield Nudge(order, f"trade {trade.trade_id} is not booked", (trade.broker_order_id,))
             detail = f"{order.order_id}: trade {trade.trade_id} of {trade.quantity} at {trade.price} is not booked"
             yield Finding(DriftKind.TRADE_NOT_BOOKED, trade.trade_id, detail, {"broker": _trade(trade)})
         elif row is not None:

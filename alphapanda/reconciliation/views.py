@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from alphapanda.domain.execution import HoldingReport, MarginReport, OrderReport, PositionReport, TradeReport
-from alphapanda.domain.ids import Broker, OrderId, WorkflowId
+from alphapanda.domain.ids import Broker, OrderId, Tag, WorkflowId
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import Side
 
@@ -63,7 +63,7 @@ class KnownOrder:
     state: OrderState
     quantity: int
     filled_quantity: int
-    tag: str | None
+    tag: Tag | None
     broker_order_id: str | None
     updated_on: date
 

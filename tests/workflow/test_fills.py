@@ -196,7 +196,7 @@ async def test_a_fill_after_the_workflow_has_ended_is_booked_by_the_watch_once(r
             await workflow_has_ended(desk, order)
             await fill_behind(desk, order, 10, "COMPLETE")
         for _ in range(2):
-            await desk.watch.compare(desk.broker)
+            await desk.reconcile()
         await nudge(desk, cancelled)
         for order in (cancelled, expired):
             row = await desk.row(order)
@@ -207,5 +207,5 @@ async def test_a_fill_after_the_workflow_has_ended_is_booked_by_the_watch_once(r
 async def test_a_fill_whose_update_was_lost_is_found_by_comparing_the_book(rehearsal: Rehearsal) -> None:
     order = await resting(rehearsal)
     await fill_behind(rehearsal, order, 10, "COMPLETE")
-    await rehearsal.watch.compare(rehearsal.broker)
+    await rehearsal.reconcile()
     await rehearsal.until(order, S.FILLED)
