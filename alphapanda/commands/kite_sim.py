@@ -1,12 +1,15 @@
 """`alphapanda kite-sim`: a broker to rehearse against, on this machine."""
 
 import asyncio
+import contextlib
 import signal
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from alphapanda.commands.common import DataDir
 
 if TYPE_CHECKING:
     from alphapanda.kitesim.server import KiteSim
@@ -28,8 +31,13 @@ def kite_sim(
     ticks_per_second: Annotated[
         float, typer.Option(min=0, max=50, help="Per symbol (0: prices move only when they are set).")
     ] = 1.0,
+    follow_desk: Annotated[
+        bool,
+        typer.Option("--follow-desk", help="The market is the quotes of the desk on --data-dir."),
+    ] = False,
     book_lag: Annotated[float, typer.Option(min=0, help="Seconds until an order shows in the order book.")] = 0.0,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Never answer 429 (calls are still counted).")] = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Run a simulated Zerodha: Kite's REST, ticks, order updates and login, with faults on demand. Until Ctrl-C."""
     from alphapanda.kitesim.settings import SimSettings  # noqa: PLC0415 - slow to import
@@ -43,11 +51,11 @@ def kite_sim(
         redirect_url=redirect_url,
         postback_url=postback_url,
         starting_cash=_rupees(cash),
-        walk_ticks_per_second=ticks_per_second,
+        walk_ticks_per_second=0.0 if follow_desk else ticks_per_second,
         book_lag_s=book_lag,
         enforce_limits=not no_limits,
     )
-    asyncio.run(_run(settings))
+    asyncio.run(_run(settings, _redis_of_the_desk() if follow_desk else None))
 
 
 def _rupees(text: str) -> Decimal:
@@ -60,12 +68,29 @@ def _rupees(text: str) -> Decimal:
     return amount
 
 
-async def _run(settings: "SimSettings") -> None:
+def _redis_of_the_desk() -> str:
+    """Raises AlphaPandaError where no desk runs on the data directory and none is named in the settings."""
+    from alphapanda.endpoints import resolve_endpoints  # noqa: PLC0415
+    from alphapanda.settings import Settings  # noqa: PLC0415
+
+    return resolve_endpoints(Settings.load()).redis_url
+
+
+async def _run(settings: "SimSettings", redis_url: str | None) -> None:
+    """`redis_url`: where the quotes to follow are; None: the simulator has prices of its own."""
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    from alphapanda.kitesim.following import follow  # noqa: PLC0415
     from alphapanda.kitesim.server import KiteSim  # noqa: PLC0415
     from alphapanda.running.stopping import StopRequest  # noqa: PLC0415
 
     stop = StopRequest()
-    async with KiteSim(settings) as sim:
+    async with contextlib.AsyncExitStack() as opened:
+        sim = await opened.enter_async_context(KiteSim(settings))
+        if redis_url is not None:
+            redis = await opened.enter_async_context(Redis.from_url(redis_url))
+            following = asyncio.create_task(follow(sim, redis), name="the desk's quotes")
+            opened.callback(following.cancel)
         _introduce(sim)
         await stop.asked.wait()
     typer.echo("stopped")
