@@ -21,7 +21,7 @@ from alphapanda.brokers.protocol import (
 )
 from alphapanda.brokers.zerodha.lanes import Lane
 from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
-from alphapanda.brokers.zerodha.outcomes import Reply, error_of
+from alphapanda.brokers.zerodha.outcomes import Reply, error_by, row_of
 from alphapanda.domain.ids import Broker
 from alphapanda.live.limits import CallKind
 from alphapanda.redaction import hide
@@ -139,10 +139,15 @@ class KiteClient:
             self._live[future] = exchange
             future.add_done_callback(lambda done: self._live.pop(done, None))
             reply = await _awaited(future, exchange, timeout_s)
-        error = error_of(reply, is_order=is_order)
+        row = row_of(reply)
+        error = error_by(row, reply, is_order=is_order)
         if error is None:
             value: _T = reply.value
             return value
+        _log.info(
+            "a call to Kite did not succeed",
+            broker=self._name, call=kind, ended=row.name, code=error.code, status=reply.status, failure=reply.failure,
+        )  # fmt: skip
         if isinstance(error, RateLimited):
             await self._penalise(error.retry_after_s)
         raise error

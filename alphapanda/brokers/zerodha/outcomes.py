@@ -132,7 +132,10 @@ def row_of(reply: Reply) -> Row:
 
 def error_of(reply: Reply, *, is_order: bool) -> BrokerError | None:
     """The error to raise for the reply, with the broker's reason and without secrets; None: accepted."""
-    row = row_of(reply)
+    return error_by(row_of(reply), reply, is_order=is_order)
+
+
+def error_by(row: Row, reply: Reply, *, is_order: bool) -> BrokerError | None:
     text = _told(reply, row)
     match row.order if is_order else row.read:
         case End.ACCEPTED:
