@@ -94,6 +94,10 @@ class DriftRecord:
     seen_at: datetime
     cleared_at: datetime | None
 
+    @property
+    def meaning(self) -> str:
+        return DriftKind(self.kind).meaning
+
 
 class DriftKey(NamedTuple):
     found_at: datetime

@@ -18,11 +18,12 @@ _fills = FillRow.__table__
 
 @dataclass(frozen=True, slots=True)
 class FillRecord:
-    """`charges` is in rupees, None where no dated table of charges covers the trade."""
+    """`charges` is in rupees, None where no dated table of charges covers the trade; `order_id` is None for one that
+    nobody here ordered."""
 
     broker: str
     trade_id: str
-    order_id: str
+    order_id: str | None
     broker_order_id: str
     strategy_id: str
     exchange: str

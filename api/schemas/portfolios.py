@@ -93,7 +93,7 @@ class FillOut(Out):
         }
     )
 
-    order_id: str
+    order_id: str | None = Field(description="Null: nobody here ordered it; its strategy is EXTERNAL.")
     broker: str
     trade_id: str
     broker_order_id: str
