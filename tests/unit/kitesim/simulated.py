@@ -45,13 +45,13 @@ class Simulated:
         self.now += timedelta(seconds=seconds)
         self.exchange.advance(self.now)
 
-    def placed(self, variety: str = "regular", *, fate: Fate | None = None, **params: str) -> Placed:
+    def placed(self, variety: str = "regular", fate: Fate | None = None, /, **params: str) -> Placed:
         given = {name: value for name, value in {**USUAL, **params}.items() if value}
         return self.exchange.place(variety, given, self.now, fate or Fate())
 
-    def place(self, variety: str = "regular", *, fate: Fate | None = None, **params: str) -> str:
+    def place(self, variety: str = "regular", fate: Fate | None = None, /, **params: str) -> str:
         """Returns the order id."""
-        return self.placed(variety, fate=fate, **params).order_id
+        return self.placed(variety, fate, **params).order_id
 
     def order(self, order_id: str) -> SimOrder:
         return self.book.orders[order_id]

@@ -41,7 +41,8 @@ def test_a_market_order_becomes_a_limit_at_the_band_and_what_does_not_fill_stays
     order_id = sim.place(order_type="MARKET", price="", market_protection="2")
 
     order = sim.order(order_id)
-    assert (order.order_type, order.price, order.status, order.filled_quantity) == ("LIMIT", 1530, "OPEN", 4)
+    assert (order.order_type, order.price) == ("LIMIT", Decimal(1530))
+    assert (order.status, order.filled_quantity) == ("OPEN", 4)
     assert order.tags == ("tag1", "mktp", "mktp:2.00")
     sim.tick("1531")
     assert sim.order(order_id).filled_quantity == 4  # beyond the band
@@ -223,7 +224,7 @@ def test_a_large_order_is_sliced_and_every_slice_carries_the_tag(sim: Simulated)
     future = sim.derivative("FUT")
     params = {"exchange": "NFO", "tradingsymbol": future.tradingsymbol, "product": "NRML", "price": "24000"}
 
-    placed = sim.placed(**params, quantity="3675", autoslice="true", fate=Fate(failing_slices=frozenset({1})))
+    placed = sim.placed("regular", Fate(failing_slices=frozenset({1})), **params, quantity="3675", autoslice="true")
 
     assert placed.children is not None
     assert [sorted(child) for child in placed.children] == [["order_id"], ["error"], ["order_id"]]

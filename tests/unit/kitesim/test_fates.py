@@ -18,7 +18,7 @@ def sim() -> Simulated:
 
 
 def test_a_stuck_order_stays_received_and_cannot_be_cancelled_until_it_is_released(sim: Simulated) -> None:
-    order_id = sim.place(fate=Fate(stuck=True))
+    order_id = sim.place("regular", Fate(stuck=True))
     sim.tick("1490")
     assert sim.order(order_id).status == "PUT ORDER REQ RECEIVED"
     with pytest.raises(KiteError, match="being processed"):
@@ -30,7 +30,7 @@ def test_a_stuck_order_stays_received_and_cannot_be_cancelled_until_it_is_releas
 
 
 def test_a_stuck_order_may_come_loose_by_itself(sim: Simulated) -> None:
-    order_id = sim.place(fate=Fate(stuck=True, stuck_s=60))
+    order_id = sim.place("regular", Fate(stuck=True, stuck_s=60))
     sim.later(59)
     assert sim.order(order_id).status == "PUT ORDER REQ RECEIVED"
 
@@ -40,7 +40,7 @@ def test_a_stuck_order_may_come_loose_by_itself(sim: Simulated) -> None:
 
 
 def test_a_hidden_order_trades_but_is_nowhere_to_be_seen(sim: Simulated) -> None:
-    order_id = sim.place(fate=Fate(hidden=True))
+    order_id = sim.place("regular", Fate(hidden=True))
 
     assert sim.order(order_id).status == "COMPLETE"
     assert not sim.order(order_id).is_visible(sim.now)
@@ -51,7 +51,7 @@ def test_a_hidden_order_trades_but_is_nowhere_to_be_seen(sim: Simulated) -> None
 
 
 def test_a_lagging_book_shows_the_order_after_its_seconds(sim: Simulated) -> None:
-    order_id = sim.place(fate=Fate(lag_s=30), price="1400")
+    order_id = sim.place("regular", Fate(lag_s=30), price="1400")
 
     assert not sim.order(order_id).is_visible(sim.now)
     with pytest.raises(KiteError, match="find"):
@@ -62,7 +62,7 @@ def test_a_lagging_book_shows_the_order_after_its_seconds(sim: Simulated) -> Non
 
 
 def test_the_exchange_may_reject_what_was_open(sim: Simulated) -> None:
-    order_id = sim.place(fate=Fate(reject_after_s=0))
+    order_id = sim.place("regular", Fate(reject_after_s=0))
     sim.later(0)
 
     assert sim.path(order_id)[-2:] == ["OPEN", "REJECTED"]
@@ -70,7 +70,7 @@ def test_the_exchange_may_reject_what_was_open(sim: Simulated) -> None:
 
 
 def test_a_partial_fill_waits_for_its_release(sim: Simulated) -> None:
-    order_id = sim.place(fate=Fate(fill_ratio=0.3))
+    order_id = sim.place("regular", Fate(fill_ratio=0.3))
     sim.tick("1400")
     assert (sim.order(order_id).status, sim.order(order_id).filled_quantity) == ("OPEN", 3)
 
@@ -80,7 +80,7 @@ def test_a_partial_fill_waits_for_its_release(sim: Simulated) -> None:
 
 
 def test_a_cancelled_order_may_fill_late(sim: Simulated) -> None:
-    order_id = sim.place(price="1400", fate=Fate(late_fill_s=5))
+    order_id = sim.place("regular", Fate(late_fill_s=5), price="1400")
     sim.exchange.cancel("regular", order_id, sim.now)
     assert sim.order(order_id).status == "CANCELLED"
 

@@ -48,7 +48,7 @@ def _do(sim: Simulated, step: tuple[object, ...]) -> None:
     ids = list(sim.book.orders)
     match step:
         case ("place", str(variety), dict(params), Fate() as fate):
-            sim.place(variety, fate=fate, **params)
+            sim.place(variety, fate, **params)
         case ("tick", str(price), volume):
             assert volume is None or isinstance(volume, int)
             sim.tick(price, volume=volume)
