@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from alphapanda import __version__
-from alphapanda.commands import brokers, doctor, kite_sim, orders, paper, positions, programs, replay, signals, up
+from alphapanda.commands import (
+    brokers,
+    doctor,
+    kite_sim,
+    login,
+    orders,
+    paper,
+    positions,
+    programs,
+    replay,
+    signals,
+    up,
+)
 from alphapanda.commands.common import DataDir
 from alphapanda.edge import at_the_edge
 
@@ -29,7 +41,7 @@ def version() -> None:
     typer.echo(__version__)
 
 
-for single in (up, doctor, programs, replay, positions, kite_sim):
+for single in (up, doctor, programs, replay, positions, login, kite_sim):
     app.add_typer(single.app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(signals.app, name="signals")

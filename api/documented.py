@@ -18,6 +18,7 @@ class _Case:
 
 _MEANINGS = {
     401: "No token, or not a valid one.",
+    403: "It does not prove where it comes from.",
     404: "Unknown, or at a broker that is not active.",
     409: "It conflicts with the present state.",
     422: "The input breaks a rule; `errors` names each field.",
@@ -27,6 +28,11 @@ _MEANINGS = {
 
 _CASES: dict[str, _Case] = {
     "UNAUTHENTICATED": _Case(401, "A bearer token is required.", "Send 'Authorization: Bearer <token>'."),
+    "POSTBACK_CHECKSUM_WRONG": _Case(
+        403,
+        "the postback's checksum is not Zerodha's",
+        "Check that ALPHAPANDA_ZERODHA__API_SECRET is of the app whose postback URL leads here.",
+    ),
     "ORDER_UNKNOWN": _Case(404, "no order 'paper:none' is known", "Look it up in GET /api/v1/orders."),
     "SIGNAL_UNKNOWN": _Case(404, "no signal 'none' is known", "Look it up in GET /api/v1/signals."),
     "BROKER_UNKNOWN": _Case(404, "broker: 'nowhere' is not active here", "Name one of GET /api/v1/brokers."),
@@ -37,8 +43,15 @@ _CASES: dict[str, _Case] = {
         "Send a new signal_id, or the original content.",
     ),
     "REHEARSAL_PAPER_ONLY": _Case(409, "'zerodha' is a real broker", "Use the paper broker."),
-    "BROKER_LOGIN_UNSUPPORTED": _Case(
-        409, "there is no login to 'zerodha' from here", "Use a broker that can be logged in to from here."
+    "BROKER_LOGIN_UNDER_WAY": _Case(
+        409,
+        "another login to 'zerodha' is under way",
+        "Wait for it to end, look at GET /api/v1/brokers/zerodha, and log in if it is still needed.",
+    ),
+    "BROKER_LOGIN_REFUSED": _Case(
+        422,
+        "Token is invalid or has expired.",
+        "Log in again (GET /api/v1/brokers/zerodha/login) and send the new request token at once.",
     ),
     "INPUT_INVALID": _Case(
         422, "quantity: Input should be greater than or equal to 1", "Correct the named field and send it again."
@@ -63,7 +76,12 @@ _CASES: dict[str, _Case] = {
 
 def problems(*codes: str) -> Responses:
     """OpenAPI responses with an example of each code, besides the two that every guarded route can give."""
-    return {_CASES[code].status: _response(code) for code in ("UNAUTHENTICATED", *codes, "INTERNAL_ERROR")}
+    return public_problems("UNAUTHENTICATED", *codes)
+
+
+def public_problems(*codes: str) -> Responses:
+    """The same of a route that needs no token."""
+    return {_CASES[code].status: _response(code) for code in (*codes, "INTERNAL_ERROR")}
 
 
 def _response(code: str) -> dict[str, Any]:

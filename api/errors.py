@@ -39,8 +39,47 @@ class NotRehearsable(AlphaPandaError):  # noqa: N818
     default_next_action = "Use the paper broker."
 
 
+class LoginUnclear(AlphaPandaError):  # noqa: N818
+    """The broker's answer to a login was lost: the session may have been made, but its token did not reach us."""
+
+    code = "BROKER_LOGIN_UNCLEAR"
+    default_next_action = "Log in again (GET /api/v1/brokers/{broker}/login): a request token works once."
+
+
+class LoginUntold(AlphaPandaError):  # noqa: N818
+    """The session was made and kept; who waits for it learns of it later."""
+
+    code = "BROKER_LOGIN_UNTOLD"
+    default_next_action = "Do not log in again: the broker's worker finds the session and wakes the waiting orders."
+
+
+class LoginNotBegunHere(AlphaPandaError):  # noqa: N818
+    """The state of a callback is none of ours, was used before, or is too old."""
+
+    code = "BROKER_LOGIN_STATE_INVALID"
+    default_next_action = (
+        "Begin anew: `alphapanda login --broker {broker}` gives a fresh address, good for ten minutes."
+    )
+
+
+class LoginNotCompleted(AlphaPandaError):  # noqa: N818
+    """The broker sent the browser back without a login."""
+
+    code = "BROKER_LOGIN_NOT_COMPLETED"
+    default_next_action = (
+        "Begin anew: `alphapanda login --broker {broker}` gives a fresh address, good for ten minutes."
+    )
+
+
 class LoginUnsupported(AlphaPandaError):  # noqa: N818
-    """No adapter here can log in to the broker."""
+    """The broker has no login page."""
 
     code = "BROKER_LOGIN_UNSUPPORTED"
-    default_next_action = "Use a broker that can be logged in to from here."
+    default_next_action = "POST a request_token to /api/v1/brokers/{broker}/session."
+
+
+class PostbackRefused(AlphaPandaError):  # noqa: N818
+    """The checksum is not the broker's."""
+
+    code = "POSTBACK_CHECKSUM_WRONG"
+    default_next_action = "Check that ALPHAPANDA_ZERODHA__API_SECRET is of the app whose postback URL leads here."

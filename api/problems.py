@@ -27,6 +27,7 @@ from alphapanda.endpoints import StackNotRunning
 from alphapanda.ledger.engine import LedgerUnavailable
 from alphapanda.ledger.migrate import LedgerNotMigrated
 from alphapanda.live.quotes import LiveUnavailable
+from alphapanda.sessions.turns import LoginUnderWay
 from alphapanda.settings import SettingsError
 from api import errors
 from api.correlation import correlation_id_of
@@ -44,6 +45,12 @@ STATUS: dict[type[AlphaPandaError], HTTPStatus] = {
     errors.NotRehearsable: HTTPStatus.CONFLICT,
     PaperAccountUnknown: HTTPStatus.CONFLICT,
     errors.LoginUnsupported: HTTPStatus.CONFLICT,
+    errors.LoginNotBegunHere: HTTPStatus.FORBIDDEN,
+    errors.PostbackRefused: HTTPStatus.FORBIDDEN,
+    errors.LoginNotCompleted: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.LoginUnclear: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.LoginUntold: HTTPStatus.SERVICE_UNAVAILABLE,
+    LoginUnderWay: HTTPStatus.CONFLICT,
     SignalConflict: HTTPStatus.CONFLICT,
     CommandRefused: HTTPStatus.CONFLICT,
     IllegalTransitionError: HTTPStatus.CONFLICT,

@@ -17,6 +17,7 @@ from alphapanda.ledger.query_brokers import BrokerStateRecord, broker_states
 from alphapanda.live import heartbeats, keys
 from alphapanda.live.heartbeats import Heartbeat
 from alphapanda.live.quotes import LiveUnavailable
+from alphapanda.sessions.advice import login_action
 from alphapanda.settings import Environment, FeedSource
 from api.schemas.health import BrokerHealthOut, ComponentOut, ReadyOut, Status
 from api.services import Services
@@ -143,8 +144,8 @@ def _broker(
     switch = TradingSwitch(record.switch) if record else None
     worker = _worker(name, beats)
     todo = [part.next_action for part in (worker, feed) if part.next_action]
-    if session in (SessionState.EXPIRED, SessionState.LOGIN_REQUIRED):
-        todo.insert(0, f"Log in: GET /api/v1/brokers/{name}/login, then POST its request_token to /session.")
+    if session.needs_login:
+        todo.insert(0, login_action(name))
     if switch not in (None, TradingSwitch.ENABLED):
         todo.append(f"Trading is {switch}; POST /api/v1/brokers/{name}/resume when it may go on.")
     # A session nobody has used yet is no fault: the first call shows whether it lives.

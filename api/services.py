@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 from redis.asyncio import Redis
@@ -14,13 +15,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from temporalio.client import Client
 
+from alphapanda.domain.calendar import Calendar
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.endpoints import Endpoints, resolve_endpoints
 from alphapanda.ledger.engine import LedgerEngine, LedgerUnavailable, create_ledger_engine
 from alphapanda.ledger.migrate import LedgerNotMigrated, verify_head
 from alphapanda.settings import Settings
 from workflows.desk import OrderDesk, order_policy
-from workflows.runtime import WorkflowsUnavailable, connect, orders_worker
+from workflows.runtime import WorkflowsUnavailable, connect, market_calendar, orders_worker
 
 _FIRST_WAIT_S = 5.0
 """How long the start waits for the first connections: with all parts up, the first request finds them."""
@@ -63,6 +65,15 @@ class Services:
     @property
     def redis(self) -> "Redis | None":
         return None if self._stores is None else self._stores.redis
+
+    @cached_property
+    def calendar(self) -> Calendar | None:
+        """The sessions that orders are sent in; None while every hour counts as open, and where it cannot be read."""
+        try:
+            return market_calendar(self.settings)
+        except (AlphaPandaError, OSError) as error:
+            _log.warning("calendar_unreadable", detail=str(error))
+            return None
 
     @property
     def temporal(self) -> Client:

@@ -23,7 +23,7 @@ class RunningBroker(BrokerAdapter, Protocol):
         ...
 
 
-async def _ignore(report: OrderReport) -> None: ...
+async def _ignore(_: object = None) -> None: ...
 
 
 def build_broker(
@@ -34,9 +34,30 @@ def build_broker(
     *,
     calendar: Calendar | None,
     on_update: Callable[[OrderReport], Awaitable[None]] = _ignore,
+    on_reconnect: Callable[[], Awaitable[None]] = _ignore,
+    on_session_lost: Callable[[str], Awaitable[None]] = _ignore,
 ) -> RunningBroker:
-    """The adapter of a broker. Heavy libraries are imported for the broker that needs them only."""
+    """The adapter of a broker. Heavy libraries are imported for the broker that needs them only.
+
+    `on_update` is a nudge: an order changed. `on_reconnect`: updates may have been lost, the whole book is to be read.
+    `on_session_lost`: something other than a call noticed that the session is dead. Raises SettingsError.
+    """
     require_adapters([name])
+    if name == "zerodha":
+        from alphapanda.brokers.zerodha.adapter import ZerodhaBroker  # noqa: PLC0415
+        from alphapanda.live.limits import AccountLimits  # noqa: PLC0415
+        from alphapanda.sessions.tokens import TokenStore  # noqa: PLC0415
+        from alphapanda.sessions.vault import Vault  # noqa: PLC0415
+
+        return ZerodhaBroker(
+            name,
+            settings.zerodha,
+            TokenStore(engine, Vault.open(settings)),
+            AccountLimits(redis, name, settings.zerodha.limits),
+            on_update=on_update,
+            on_reconnect=on_reconnect,
+            on_session_lost=on_session_lost,
+        )
     from alphapanda.brokers.paper.adapter import PaperBroker  # noqa: PLC0415
 
     return PaperBroker(name, engine, redis, settings.paper, InstrumentCache(engine), calendar, on_update)

@@ -1,12 +1,33 @@
-"""`alphapanda brokers`: session and trading switch of each broker."""
+"""`alphapanda brokers`: each broker's session as it stands, and its trading switch."""
 
 from typing import Annotated, Any
 
 import typer
 
-from alphapanda.commands.common import AsJson, DataDir, connected, in_path, print_facts, print_json, print_table
+from alphapanda.commands.common import (
+    AsJson,
+    DataDir,
+    Limit,
+    connected,
+    in_path,
+    print_facts,
+    print_json,
+    print_table,
+    shown,
+)
 
-_COLUMNS = ("broker", "session", "session_since", "switch", "switch_reason", "switch_actor", "waiting_orders", "live")
+_COLUMNS = (
+    "broker",
+    "session",
+    "session_since",
+    "switch",
+    "switch_reason",
+    "switch_actor",
+    "waiting_orders",
+    "login_needed_by",
+    "live",
+)
+_DRIFT_COLUMNS = ("found_at", "seen_at", "cleared_at", "kind", "detail")
 
 BrokerArgument = Annotated[str, typer.Argument(metavar="BROKER")]
 Why = Annotated[str, typer.Option("--reason", help="For the record.")]
@@ -16,7 +37,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def brokers(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """List the active brokers; or switch one, or log in to it."""
+    """List the active brokers; or switch one."""
     if context.invoked_subcommand is not None:
         return
     with connected() as api:
@@ -46,23 +67,22 @@ def resume(broker: BrokerArgument, reason: Why = "", as_json: AsJson = False) ->
 
 
 @app.command()
-def login(
+def drift(
     broker: BrokerArgument,
-    request_token: Annotated[str | None, typer.Argument(help="As the broker's login page handed it out.")] = None,
+    gone: Annotated[bool, typer.Option("--all", help="What is gone, too.")] = False,
+    limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Say where to log in; with the request token, log in and wake the orders that wait for it. Paper needs none."""
-    if request_token is None:
-        with connected() as api:
-            page = api.get(f"/brokers/{in_path(broker)}/login")
-        if page["login_url"] is not None:
-            if as_json:
-                print_json(page)
-            else:
-                print_facts(page)
-            return
-        request_token = "none-needed"  # noqa: S105 - there is no page that hands one out: any is as good
-    _post(broker, "session", {"request_token": request_token}, as_json=as_json)
+    """List where the ledger and the broker's books differ, and say when they were compared last."""
+    with connected() as api:
+        page = api.get(f"/brokers/{in_path(broker)}/drift", open=None if not gone else False, limit=limit)
+    if as_json:
+        print_json(page)
+        return
+    print_table(_DRIFT_COLUMNS, page["items"], empty="no drift")
+    last = page["reconciled"] or {"at": None, "unread": None}
+    unread = f"; not read: {', '.join(last['unread'])}" if last["unread"] else ""
+    typer.echo(f"last compared: {shown(last['at'])}{unread}")
 
 
 def _post(broker: str, what: str, body: dict[str, Any], *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ def paper(data_dir: DataDir = None) -> None:
 
 @app.command()
 def expire_session() -> None:
-    """Let the session die; `alphapanda brokers login paper anything` opens a new one."""
+    """Let the session die; `alphapanda login --broker paper` opens a new one."""
     _rehearse({"expire_session": True})
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from alphapanda.commands.client import ApiClient
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.health.check import Check, failed, ok, warning
+from alphapanda.sessions.advice import login_action
 from alphapanda.settings import Settings
 
 _DEFAULT_ACTION = "Look at GET /health/ready."
@@ -27,11 +28,10 @@ def check_api(settings: Settings) -> list[Check]:
 
 def _broker(broker: dict[str, Any]) -> list[Check]:
     name, session, switch = broker["broker"], broker["session"], broker["switch"]
-    login = f"Log in: `alphapanda brokers login {name}`."
     checks = [_part(f"broker worker ({name})", broker["worker"], required=True)]
     component = f"session ({name})"
     if session in ("EXPIRED", "LOGIN_REQUIRED"):
-        checks.append(failed(component, session, login))
+        checks.append(failed(component, session, login_action(name)))
     elif session == "UNKNOWN":  # the first call shows whether it lives
         checks.append(ok(component, "not used yet"))
     else:

@@ -5,23 +5,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from activities.messages import BrokerStatus, SessionCommand, SwitchCommand
+from activities.messages import BrokerStatus, SwitchCommand
 from alphapanda.brokers.paper.rehearsal import arm_fault, expire_session
 from alphapanda.domain.ids import Broker
 from alphapanda.domain.vocabulary import TradingSwitch
 from alphapanda.ledger.queries import ledger_errors
 from alphapanda.ledger.query_brokers import broker_states
+from api import logins
 from api.dependencies import ActorDep, BrokerDep, BrokersDep, ServicesDep
 from api.documented import problems
 from api.errors import NotRehearsable
-from api.logins import PAPER, login_page, open_session
+from api.logins import PAPER, login_page
 from api.schemas.brokers import BrokerList, BrokerOut, LoginOut, RehearsedOut, RehearseIn, SessionIn, SwitchIn
 from api.services import Services
 from workflows.runtime import WorkflowsUnavailable
 
 router = APIRouter(prefix="/brokers", tags=["brokers"])
 
-_LOGIN_PROBLEMS = problems("BROKER_UNKNOWN", "BROKER_LOGIN_UNSUPPORTED", "INPUT_INVALID", "LEDGER_UNAVAILABLE")
+_LOGIN_PROBLEMS = problems("BROKER_UNKNOWN", "BROKER_LOGIN_UNDER_WAY", "BROKER_LOGIN_REFUSED", "LEDGER_UNAVAILABLE")
 _SWITCH_PROBLEMS = problems("BROKER_UNKNOWN", "INPUT_INVALID", "TEMPORAL_UNAVAILABLE")
 
 
@@ -37,18 +38,18 @@ async def get_one_broker(services: ServicesDep, broker: BrokerDep) -> BrokerOut:
     return (await _brokers(services, (broker,)))[0]
 
 
-@router.get("/{broker}/login", summary="Where to log in", responses=_LOGIN_PROBLEMS)
-async def get_login(broker: BrokerDep) -> LoginOut:
-    """The broker's login page; it hands out the request token that `session` takes."""
-    return login_page(broker)
+@router.get("/{broker}/login", summary="Where to log in", responses=problems("BROKER_UNKNOWN", "LEDGER_UNAVAILABLE"))
+async def get_login(services: ServicesDep, broker: BrokerDep) -> LoginOut:
+    """The broker's login page, with a fresh state nonce for its `callback`; it hands out the request token that
+    `session` takes."""
+    return await login_page(services, broker)
 
 
 @router.post("/{broker}/session", summary="Log in", responses=_LOGIN_PROBLEMS)
 async def log_in(services: ServicesDep, broker: BrokerDep, actor: ActorDep, body: SessionIn) -> BrokerOut:
-    """Exchanges the request token for a session and wakes the orders that wait for one."""
-    desk = services.desk
-    report = await open_session(services, broker, body.request_token.get_secret_value())
-    status = await desk.session_opened(broker, SessionCommand(actor=actor, detail=report.detail))
+    """Exchanges the request token for a session and wakes the orders that wait for one. One login at a time: whoever
+    comes second with the same token is refused."""
+    status = await logins.log_in(services, broker, body.request_token.get_secret_value(), actor=actor)
     return await _broker(services, broker, status)
 
 
@@ -100,7 +101,7 @@ async def _switch(
 
 async def _broker(services: Services, broker: Broker, status: BrokerStatus) -> BrokerOut:
     records = await broker_states(services.ledger, (broker,))
-    return BrokerOut.of(broker, records.get(broker), status)
+    return BrokerOut.of(broker, records.get(broker), status, calendar=services.calendar)
 
 
 async def _brokers(services: Services, brokers: tuple[Broker, ...]) -> list[BrokerOut]:
@@ -108,6 +109,9 @@ async def _brokers(services: Services, brokers: tuple[Broker, ...]) -> list[Brok
     try:
         desk = services.desk
     except WorkflowsUnavailable:
-        return [BrokerOut.of(broker, records.get(broker), None) for broker in brokers]
+        return [BrokerOut.of(broker, records.get(broker), None, calendar=services.calendar) for broker in brokers]
     statuses = await asyncio.gather(*(desk.broker_status(broker) for broker in brokers))
-    return [BrokerOut.of(broker, records.get(broker), status) for broker, status in zip(brokers, statuses, strict=True)]
+    return [
+        BrokerOut.of(broker, records.get(broker), status, calendar=services.calendar)
+        for broker, status in zip(brokers, statuses, strict=True)
+    ]

@@ -1,14 +1,18 @@
 """A broker's session and switch, and what one can do to them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from activities.messages import BrokerStatus
 from alphapanda.brokers.paper.faults import PaperFault
+from alphapanda.domain.calendar import Calendar
+from alphapanda.domain.ids import Broker
 from alphapanda.domain.vocabulary import SessionState, TradingSwitch
 from alphapanda.ledger.query_brokers import BrokerStateRecord
+from alphapanda.sessions.advice import login_action
+from alphapanda.sessions.preflight import login_needed_by
 from api.schemas.base import In, ListOut, Moment, Note, Out
 
 _BROKER: dict[str, Any] = {
@@ -21,6 +25,8 @@ _BROKER: dict[str, Any] = {
     "switch_actor": "system",
     "waiting_orders": 0,
     "live": True,
+    "login_needed_by": None,
+    "next_action": None,
 }
 
 
@@ -37,9 +43,19 @@ class BrokerOut(Out):
     waiting_orders: int | None = Field(description="Orders that wait for a login; null: its workflow did not answer.")
     live: bool = Field(description="Whether its workflow answered; otherwise all is from the ledger.")
 
+    login_needed_by: Moment | None = Field(
+        description="When a market opens, or (in the past) has opened today, where a login is needed for it; else null."
+    )
+    next_action: str | None = Field(description="What a person has to do; null: nothing.")
+
     @classmethod
-    def of(cls, broker: str, record: BrokerStateRecord | None, status: BrokerStatus | None) -> Self:
-        """What its workflow says, else the ledger; since when, why and by whom only where both agree."""
+    def of(
+        cls, broker: Broker, record: BrokerStateRecord | None, status: BrokerStatus | None, *, calendar: Calendar | None
+    ) -> Self:
+        """What its workflow says, else the ledger; since when, why and by whom only where both agree.
+
+        `calendar` is None where every hour counts as open.
+        """
         session = status.session if status else SessionState(record.session) if record else SessionState.UNKNOWN
         switch = status.switch if status else TradingSwitch(record.switch) if record else None
         decided = record if record is not None and record.switch == switch else None
@@ -54,6 +70,8 @@ class BrokerOut(Out):
             switch_actor=decided.switch_actor if decided else None,
             waiting_orders=status.waiting_orders if status else None,
             live=status is not None,
+            login_needed_by=login_needed_by(calendar, datetime.now(UTC)) if session.needs_login else None,
+            next_action=login_action(broker) if session.needs_login else None,
         )
 
 
@@ -92,6 +110,14 @@ class SessionIn(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"request_token": "Xq1b7Tz9"}]})
 
     request_token: Annotated[SecretStr, Field(min_length=1, max_length=200), AfterValidator(_token)]
+
+
+class PostbackOut(Out):
+    """The same whether or not the order is one of ours."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"received": True}]})
+
+    received: bool
 
 
 class SwitchIn(In):

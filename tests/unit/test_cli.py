@@ -47,6 +47,7 @@ def test_help_names_every_command(run: Runner) -> None:
         "positions",
         "signals",
         "brokers",
+        "login",
         "paper",
         "bench",
         "version",
@@ -58,7 +59,7 @@ def test_help_names_every_command(run: Runner) -> None:
     ("group", "commands"),
     [
         ("orders", ("show", "events", "cancel", "approve", "deny", "resolve", "modify", "retry")),
-        ("brokers", ("halt", "exits-only", "resume", "login")),
+        ("brokers", ("halt", "exits-only", "resume")),
         ("signals", ("send", "show")),
         ("paper", ("expire-session", "fault")),
     ],
