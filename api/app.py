@@ -15,7 +15,7 @@ from api.docs import render
 from api.limits import BodyLimitMiddleware
 from api.openapi import document
 from api.problems import UnexpectedErrorMiddleware, add_problem_handlers
-from api.routers import brokers, health, instruments, orders, portfolios, signals, strategies
+from api.routers import brokers, callbacks, health, instruments, orders, portfolios, signals, strategies
 from api.services import Services
 
 PREFIX = "/api/v1"
@@ -33,7 +33,7 @@ _DESCRIPTION = (
 def create_app(settings: Settings) -> FastAPI:
     """Raises SettingsError where no admin token can be had; anything else that is missing shows in /health/ready."""
     token = admin_token(settings)
-    public = {*settings.api.public_paths}
+    public = {*settings.api.public_paths, *callbacks.public_paths(PREFIX, settings.active_brokers)}
     if settings.environment is Environment.DEVELOPMENT:
         public |= {DOCS_PATH, OPENAPI_PATH, USUAL_OPENAPI_PATH}
 
@@ -58,6 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
     guarded = APIRouter(prefix=PREFIX, dependencies=[Security(bearer_scheme)])
     for part in (signals, orders, portfolios, brokers, instruments, strategies):
         guarded.include_router(part.router)
+    # Before the others: /brokers/zerodha/postback is no /brokers/{broker}/….
+    app.include_router(callbacks.router, prefix=PREFIX)
     app.include_router(guarded)
     app.include_router(health.router, prefix=PREFIX)
     app.include_router(health.router, include_in_schema=False)
