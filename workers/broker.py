@@ -5,6 +5,7 @@ One process serves one broker and holds that broker's credentials only.
 
 import asyncio
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated
@@ -15,11 +16,13 @@ from temporalio.worker import Worker
 
 from activities.broker_calls import BrokerActivities
 from alphapanda.brokers.factory import build_broker
+from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker, broker_name, broker_task_queue
 from alphapanda.ledger.brokers import register_brokers
 from alphapanda.live import heartbeats, keys
 from alphapanda.settings import SettingsError
 from workers.book_watch import BookWatch
+from workers.preflight import Preflight
 from workers.process import Resources, every, run_role
 from workers.reconciling import Reconciler
 from workflows.runtime import deployment, identity, market_calendar
@@ -39,7 +42,24 @@ async def work(name: Broker, resources: Resources) -> None:
     calendar = market_calendar(settings)
     watch = BookWatch(name, engine, resources.desk)
     reconciler = Reconciler(name, engine, resources.redis, resources.desk, watch, calendar=calendar)
-    broker = build_broker(name, settings, engine, resources.redis, calendar=calendar, on_update=watch.on_update)
+    preflight = Preflight(name, engine, calendar=calendar)
+
+    async def on_session_lost(detail: str) -> None:
+        """The socket says so, and a call decides: a socket is refused for other reasons, too."""
+        log.warning("order updates found the session dead", broker=name, detail=detail)
+        with suppress(AlphaPandaError):  # it is asked again in seconds
+            await watch.follow_session(broker)
+
+    broker = build_broker(
+        name,
+        settings,
+        engine,
+        resources.redis,
+        calendar=calendar,
+        on_update=watch.on_update,
+        on_reconnect=reconciler.soon,
+        on_session_lost=on_session_lost,
+    )
     calls = BrokerActivities(broker=broker, engine=engine)
     worker = Worker(
         resources.client,
@@ -62,6 +82,7 @@ async def work(name: Broker, resources: Resources) -> None:
     try:
         async with worker, asyncio.TaskGroup() as tasks:
             tasks.create_task(reconciler.keep(broker, stop))
+            tasks.create_task(preflight.keep(broker, stop))
             tasks.create_task(every(SESSION_INTERVAL_S, stop, partial(watch.follow_session, broker), "session"))
             tasks.create_task(every(HEARTBEAT_INTERVAL_S, stop, live, "heartbeat"))
             tasks.create_task(_end_with(running, stop))

@@ -105,6 +105,20 @@ async def set_session(
         )
 
 
+_RECORD_PREFLIGHT = text("""
+INSERT INTO broker_events (broker, at, kind, to_state, reason, actor)
+VALUES (:broker, :at, 'preflight', :session, :reason, 'preflight')
+""")
+
+
+async def record_preflight(
+    engine: AsyncEngine, broker: Broker, session: SessionState, *, reason: str, at: datetime
+) -> None:
+    """Keep on record that nobody was logged in before an open. The session itself is set by who watches it."""
+    async with engine.begin() as connection:
+        await connection.execute(_RECORD_PREFLIGHT, {"broker": broker, "session": session, "reason": reason, "at": at})
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """What may still hold an order back in the last moment before it is sent."""
