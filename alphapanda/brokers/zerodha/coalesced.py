@@ -5,7 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from alphapanda.brokers.protocol import BrokerUnavailable
+
 _T = TypeVar("_T")
+_CLOSED = "the adapter was closed before the broker answered"
 
 
 class Coalesced(Generic[_T]):
@@ -28,12 +31,12 @@ class Coalesced(Generic[_T]):
         return await answer
 
     async def close(self) -> None:
+        """Whoever waits gets BrokerUnavailable."""
         if self._running is not None:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
-        for each in self._waiting:
-            each.cancel()
+        _fail(self._waiting, BrokerUnavailable(_CLOSED))
 
     async def _serve(self) -> None:
         while self._waiting:
@@ -43,14 +46,17 @@ class Coalesced(Generic[_T]):
             try:
                 reading = await self._read()
             except asyncio.CancelledError:
-                for each in served:
-                    each.cancel()
+                _fail(served, BrokerUnavailable(_CLOSED))
                 raise
             except Exception as error:
-                for each in served:
-                    if not each.done():
-                        each.set_exception(error)
+                _fail(served, error)
             else:
                 for each in served:
                     if not each.done():
                         each.set_result(reading)
+
+
+def _fail(waiting: "list[asyncio.Future[_T]]", error: Exception) -> None:
+    for each in waiting:
+        if not each.done():
+            each.set_exception(error)

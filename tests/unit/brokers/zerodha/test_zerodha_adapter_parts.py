@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from alphapanda.brokers.protocol import BrokerUnavailable
 from alphapanda.brokers.zerodha.client import plain_root
 from alphapanda.brokers.zerodha.coalesced import Coalesced
 from alphapanda.brokers.zerodha.login import is_genuine_postback, login_url
@@ -79,7 +80,7 @@ async def test_closing_ends_a_reading_under_way() -> None:
     waiting = asyncio.create_task(shared.get())
     await asyncio.sleep(0)
     await shared.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(BrokerUnavailable):
         await waiting
 
 
