@@ -66,6 +66,7 @@ def external_trade(
         validity="DAY",
         quantity=quantity,
         status=Status.RECEIVED,
+        is_of_app=False,
         order_timestamp=now,
         guid=book.numbers.guid(),
         exchange_order_id=book.numbers.exchange_order_id(),

@@ -53,6 +53,7 @@ class Book:
         self.numbers = Numbers()
         self.portfolio = Portfolio()
         self._resting: dict[str, dict[str, None]] = defaultdict(dict)
+        self._open: dict[str, None] = {}
         self._changes = Changes()
 
     def put(self, order: SimOrder, *statuses: Status) -> SimOrder:
@@ -110,7 +111,7 @@ class Book:
         return [self.orders[order_id] for order_id in sorted(self._resting.get(key, ()))]
 
     def open_orders(self) -> Iterator[SimOrder]:
-        return (order for order in self.orders.values() if not order.status.is_terminal)
+        return (self.orders[order_id] for order_id in self._open)
 
     def later(
         self, now: datetime, seconds: float, kind: JobKind, *, order_id: str = "", doc: dict[str, str] | None = None
@@ -156,3 +157,7 @@ class Book:
             self._resting[order.key][order.order_id] = None
         else:
             self._resting[order.key].pop(order.order_id, None)
+        if order.status.is_terminal:
+            self._open.pop(order.order_id, None)
+        else:
+            self._open[order.order_id] = None

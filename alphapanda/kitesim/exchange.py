@@ -166,8 +166,9 @@ class Exchange:
         instrument = self._instrument(order)
         if order.quantity > instrument.freeze_quantity:
             return f"Order quantity exceeds the freeze quantity of {instrument.freeze_quantity}."
-        if order.price and not instrument.lower_circuit <= order.price <= instrument.upper_circuit:
-            return f"The price is outside the circuit limits {instrument.lower_circuit} - {instrument.upper_circuit}."
+        quote = self.market.quote(instrument)
+        if order.price and not quote.lower_circuit <= order.price <= quote.upper_circuit:
+            return f"The price is outside the circuit limits {quote.lower_circuit} - {quote.upper_circuit}."
         return None
 
     def _meet(self, order: SimOrder, now: datetime, *, arriving: bool) -> SimOrder:

@@ -18,7 +18,6 @@ _COLUMNS = (
     "lot_size", "instrument_type", "segment", "exchange",
 )  # fmt: skip
 _EQUITY_FREEZE = 100_000
-_CIRCUIT = Decimal("0.20")
 
 
 class SimInstrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,15 +52,6 @@ class SimInstrument(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_option(self) -> bool:
         return self.instrument_type in ("CE", "PE")
-
-    @property
-    def lower_circuit(self) -> Decimal:
-        return self.on_grid(self.base_price * (1 - _CIRCUIT)) if self.is_share else self.tick_size
-
-    @property
-    def upper_circuit(self) -> Decimal:
-        factor = 1 + _CIRCUIT if self.is_share else Decimal(10)
-        return self.on_grid(self.base_price * factor)
 
     def on_grid(self, price: Decimal) -> Decimal:
         """The nearest price of the grid, at least one tick."""

@@ -56,6 +56,7 @@ class Intake:
         self._instruments = instruments
         self._market = market
         self._book = book
+        self._kept: dict[str, tuple[SimOrder, int, Decimal]] = {}
 
     def check(self, variety: str, params: Mapping[str, str], *, is_open: bool) -> tuple[Terms, SimInstrument]:
         """The terms of a placement that may be tried. Raises KiteError."""
@@ -129,7 +130,7 @@ class Intake:
     ) -> tuple[Decimal, Decimal]:
         """The limit a protected market order becomes, and the percent it came by."""
         percent = automatic_protection(instrument, reference) if protection == -1 else protection
-        return protected_price(instrument, reference, percent, buying=is_buy), percent
+        return protected_price(self._market.quote(instrument), reference, percent, buying=is_buy), percent
 
     def _accept_slices(self, request: _Request) -> Placed:
         terms, instrument = request.terms, request.instrument
@@ -204,9 +205,16 @@ class Intake:
         return self._book.put(order, Status.RECEIVED)
 
     def _needed(self, order: SimOrder) -> Decimal:
+        """Kept per order while neither it nor its position changes: every placement sums over all open orders."""
+        held = self._book.portfolio.net(order)
+        kept = self._kept.get(order.order_id)
+        if kept is not None and kept[0] is order and kept[1] == held:
+            return kept[2]
         instrument = self._known(order.exchange, order.tradingsymbol)
         price = order.price or order.trigger_price or self._market.quote(instrument).last
-        return needed(order, instrument, price, self._book.portfolio.net(order))
+        rupees = needed(order, instrument, price, held)
+        self._kept[order.order_id] = (order, held, rupees)
+        return rupees
 
     def _check_holdings(self, order: SimOrder, replaces: str | None) -> None:
         held = sum(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from alphapanda.kitesim.instruments import Instruments, SimInstrument
 
 _PERCENT = Decimal("0.01")
+_CIRCUIT, _DERIVATIVE_CIRCUIT = Decimal("0.20"), Decimal(10)
 # Zerodha's automatic protection by price: upper end (exclusive) and percent, for shares and futures, and for options.
 _SHARE_BANDS = ((100, Decimal(2)), (500, Decimal(1)))
 _ABOVE_SHARE_BANDS = Decimal("0.5")
@@ -48,17 +49,32 @@ class Quote:
             self.left_to_sell -= quantity
 
     @property
+    def lower_circuit(self) -> Decimal:
+        """The least an order may name, by the close before."""
+        instrument = self.instrument
+        return instrument.on_grid(self.close * (1 - _CIRCUIT)) if instrument.is_share else instrument.tick_size
+
+    @property
+    def upper_circuit(self) -> Decimal:
+        factor = 1 + _CIRCUIT if self.instrument.is_share else _DERIVATIVE_CIRCUIT
+        return self.instrument.on_grid(self.close * factor)
+
+    @property
     def average(self) -> Decimal:
         return self.turnover / self.volume if self.volume else self.last
 
 
 class Market:
-    """Each instrument's quote; before its first tick that is its usual price, with any volume."""
+    """Each instrument's quote; before its first tick that is its usual price, with any volume.
+
+    The first tick opens the day and stands for the close before it: fed prices may be far from the usual ones.
+    """
 
     def __init__(self, instruments: Instruments, now: datetime) -> None:
         self._instruments = instruments
         self._began = now
         self._quotes: dict[str, Quote] = {}
+        self._opened: set[str] = set()
 
     def quote(self, instrument: SimInstrument) -> Quote:
         found = self._quotes.get(instrument.key)
@@ -80,6 +96,9 @@ class Market:
     ) -> Quote:
         """A trade at `last` rupees; at most `volume` shares can be had from it on either side (None: any number)."""
         quote = self.quote(instrument)
+        if instrument.key not in self._opened:
+            self._opened.add(instrument.key)
+            quote.open = quote.high = quote.low = quote.close = last
         quote.last, quote.bid, quote.ask, quote.at = last, bid or last, ask or last, now
         quote.high, quote.low = max(quote.high, last), min(quote.low, last)
         quote.last_quantity = volume or 1
@@ -102,8 +121,8 @@ def automatic_protection(instrument: SimInstrument, price: Decimal) -> Decimal:
     return next((percent for below, percent in bands if price < below), above)
 
 
-def protected_price(instrument: SimInstrument, price: Decimal, percent: Decimal, *, buying: bool) -> Decimal:
+def protected_price(quote: Quote, price: Decimal, percent: Decimal, *, buying: bool) -> Decimal:
     """The worst price that a protected market order may trade at, on the grid and inside the circuit limits."""
     distance = price * percent * _PERCENT
-    limit = instrument.on_grid(price + distance if buying else price - distance)
-    return max(instrument.lower_circuit, min(instrument.upper_circuit, limit))
+    limit = quote.instrument.on_grid(price + distance if buying else price - distance)
+    return max(quote.lower_circuit, min(quote.upper_circuit, limit))

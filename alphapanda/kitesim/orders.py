@@ -76,6 +76,7 @@ class SimOrder(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     meta: dict[str, Any] = msgspec.field(default_factory=dict)
     modifications: int = 0
+    is_of_app: bool = True  # False: placed in the broker's own app, or by its risk management
     is_triggered: bool = False
     is_stuck: bool = False
     is_hidden: bool = False

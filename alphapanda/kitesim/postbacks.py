@@ -31,7 +31,7 @@ class Postbacks:
         self.sent: Counter[str] = Counter()
 
     def publish(self, event: Event) -> None:
-        if event.status in _POSTED and event.order.tag is not None:
+        if event.status in _POSTED and event.order.is_of_app:
             self._mischief.pass_on(event)
 
     async def run(self) -> None:

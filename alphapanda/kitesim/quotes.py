@@ -33,8 +33,8 @@ def full(quote: Quote) -> dict[str, Any]:
         "oi_day_high": 0,
         "oi_day_low": 0,
         "net_change": 0,
-        "lower_circuit_limit": float(quote.instrument.lower_circuit),
-        "upper_circuit_limit": float(quote.instrument.upper_circuit),
+        "lower_circuit_limit": float(quote.lower_circuit),
+        "upper_circuit_limit": float(quote.upper_circuit),
         "ohlc": _ohlc(quote),
         "depth": levels,
     }

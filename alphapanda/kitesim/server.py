@@ -9,6 +9,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
+
 from alphapanda.kitesim import actions
 from alphapanda.kitesim.account import Account
 from alphapanda.kitesim.app import SimApp
@@ -21,6 +23,8 @@ from alphapanda.kitesim.settings import SimSettings
 from alphapanda.kitesim.sockets import Tickers
 from alphapanda.kitesim.truth import state
 from alphapanda.kitesim.walk import Walk
+
+_log = structlog.get_logger(__name__)
 
 _TEND_S = 0.02
 """How late at most what is due may happen."""
@@ -52,6 +56,8 @@ class KiteSim:
             self._tasks.append(asyncio.create_task(self._postbacks.run()))
         if self.settings.walk_ticks_per_second > 0:
             self._tasks.append(asyncio.create_task(Walk(self.account).run()))
+        for task in self._tasks:
+            task.add_done_callback(_say_if_failed)
         while not self._server.started:
             await asyncio.sleep(0.005)
         return self
@@ -64,10 +70,12 @@ class KiteSim:
         serving, *others = self._tasks
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await serving
+        ended = await asyncio.gather(serving, *others, return_exceptions=True)
         self._socket.close()
         self.account.close()
+        for each in ended:
+            if isinstance(each, Exception) and error is None:
+                raise each
 
     @property
     def port(self) -> int:
@@ -188,6 +196,11 @@ class KiteSim:
 
     def _now(self) -> datetime:
         return datetime.now(UTC)
+
+
+def _say_if_failed(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a part of the Kite simulator has failed", exc_info=error)
 
 
 def _exact(price: Decimal | str | float | None) -> Decimal | None:

@@ -37,7 +37,7 @@ def state(account: "Account", tickers: "Tickers") -> dict[str, Any]:
         "pending": len(book.jobs),
         "counters": {
             "requests": dict(account.requests),
-            "accepted": sum(placements.values()),
+            "accepted": len({order.placement for order in book.orders.values() if order.is_of_app}),
             "placements": placements,
             "duplicates": {tag: count for tag, count in placements.items() if count > 1},
             "peaks": {

@@ -17,7 +17,7 @@ from kiteconnect.exceptions import (  # type: ignore[import-untyped]
 
 from alphapanda.kitesim.server import KiteSim
 from alphapanda.kitesim.settings import SimSettings
-from tests.integration.kitesim.clients import Client
+from tests.integration.kitesim.clients import Client, until
 
 
 async def test_an_order_goes_from_the_request_to_position_trades_and_funds(sim: KiteSim, client: Client) -> None:
@@ -205,7 +205,9 @@ async def test_the_book_survives_a_restart(tmp_path: Any) -> None:
         assert (await client.order(resting))["status"] == "COMPLETE"
         third = await client.place()
         assert int(third) > int(resting)
-        assert len({trade["trade_id"] for trade in await client.call("trades")}) == len(await client.call("trades"))
+        trades = await client.call("trades")
+        assert len({trade["trade_id"] for trade in trades}) == len(trades)
+        await until(lambda: "late" in sim.state()["counters"]["placements"], "what was due is still done")
 
 
 async def test_a_truth_for_verdicts(sim: KiteSim, client: Client) -> None:

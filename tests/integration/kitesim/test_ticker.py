@@ -44,7 +44,7 @@ async def test_ticks_arrive_in_the_mode_asked_for(sim: KiteSim) -> None:
         tick = await until(lambda: [each for each in listener.ticks if each["last_price"] == 1501.5], "the new tick")
 
     assert (tick[-1]["mode"], tick[-1]["last_traded_quantity"]) == ("full", 7)
-    assert tick[-1]["ohlc"] == {"open": 1480.0, "high": 1501.5, "low": 1480.0, "close": 1480.0}
+    assert tick[-1]["ohlc"] == {"open": 1500.0, "high": 1501.5, "low": 1500.0, "close": 1500.0}
     assert len(tick[-1]["depth"]["buy"]) == len(tick[-1]["depth"]["sell"]) == 5
     assert isinstance(tick[-1]["exchange_timestamp"], datetime)
 
@@ -147,7 +147,7 @@ async def test_postbacks_carry_a_checksum_that_holds() -> None:
     async with Postbox() as box, KiteSim(SimSettings(postback_url=box.url, enforce_limits=False)) as posting:
         client = Client.of(posting)
         posting.faults.arm("postback-duplicated")
-        order_id = await client.place(tag="t")
+        order_id = await client.place()
         posting.external_trade("NSE", "INFY", "BUY", 1)  # not of this app: no postback
         await until(lambda: len(box.received) == 2, "the postback, twice")
 
@@ -174,6 +174,7 @@ async def test_frames_read_as_zerodhas_samples_do(sim: KiteSim) -> None:
 
 
 async def test_an_index_has_packets_of_its_own(sim: KiteSim) -> None:
+    await sim.set_price("NSE", "NIFTY 50", "24000")
     await sim.set_price("NSE", "NIFTY 50", "24100.25")
     quote = sim.account.exchange.market.quote(instrument(sim, "NSE:NIFTY 50"))
 
