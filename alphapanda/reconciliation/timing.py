@@ -1,5 +1,6 @@
 """When the next run is due."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from alphapanda.domain.calendar import Calendar, CalendarUnknown, Segment, trading_date
@@ -22,8 +23,7 @@ def pause(now: datetime, calendar: Calendar | None, *, pending: bool) -> timedel
         return CONFIRM
     if calendar is None or _is_open(calendar, now):
         return OPEN
-    ends = _end_of_day(calendar, now)
-    return min(CLOSED, ends - now) if ends is not None and ends > now else CLOSED
+    return min([CLOSED, *(ends - now for ends in _ends_of_days(calendar, now) if ends > now)])
 
 
 def _is_open(calendar: Calendar, now: datetime) -> bool:
@@ -33,6 +33,12 @@ def _is_open(calendar: Calendar, now: datetime) -> bool:
         return True
 
 
-def _end_of_day(calendar: Calendar, now: datetime) -> datetime | None:
-    closes = [session.closes for segment in Segment for session in calendar.sessions(segment, trading_date(now))]
-    return max(closes) + AFTER_CLOSE if closes else None
+def _ends_of_days(calendar: Calendar, now: datetime) -> list[datetime]:
+    """Of today, and of yesterday, whose end may lie after midnight."""
+    today = trading_date(now)
+    found = []
+    for day in (today - timedelta(days=1), today):
+        with suppress(CalendarUnknown):
+            closes = [session.closes for segment in Segment for session in calendar.sessions(segment, day)]
+            found += [max(closes) + AFTER_CLOSE] if closes else []
+    return found
