@@ -28,6 +28,10 @@ class OrderRequest(_Frozen):
     """Whether it only reduces what is held: exits keep a share of the account's call limits for themselves."""
 
 
+MAX_MODIFICATIONS = 25
+"""Of one order at the broker: Kite refuses the 26th (KITE.md, Limits). No broker we know takes fewer."""
+
+
 class OrderChange(_Frozen):
     """A modification: None leaves the field as it is. `quantity` is the order's new total, filled part included."""
 

@@ -86,6 +86,25 @@ def order_tag(workflow: WorkflowId) -> Tag:
     return Tag("".join(characters))
 
 
+_STEM = TAG_LENGTH - 2
+_GENERATIONS = len(_TAG_ALPHABET) ** 2
+
+
+def tag_stem(tag: Tag) -> str:
+    """What the tags of one order have in common, however often it was replaced at the broker."""
+    return tag[:_STEM]
+
+
+def next_tag(tag: Tag) -> Tag:
+    """The tag of the order that takes the place of the one with `tag`: the same stem, and the next ending.
+
+    93 bits of the stem remain to tell orders apart; the endings repeat after 1,296 replacements.
+    """
+    tens, ones = (_TAG_ALPHABET.index(character) for character in tag[_STEM:])
+    ending = (tens * len(_TAG_ALPHABET) + ones + 1) % _GENERATIONS
+    return Tag(tag_stem(tag) + _TAG_ALPHABET[ending // len(_TAG_ALPHABET)] + _TAG_ALPHABET[ending % len(_TAG_ALPHABET)])
+
+
 def derived_signal_id(strategy: StrategyId, *parts: str) -> SignalId:
     """The id of a strategy's signal, from what caused it (instrument, event time, side, ordinal).
 

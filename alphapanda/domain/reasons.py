@@ -58,24 +58,46 @@ class ReasonCode(StrEnum):
     SUBMIT_OUTCOME_UNKNOWN     = "SUBMIT_OUTCOME_UNKNOWN", "The request was sent and its outcome is not known."
     SUBMIT_PROVED_ABSENT       = "SUBMIT_PROVED_ABSENT", "The broker's book never showed the tag."
     SUBMIT_NOT_PERMITTED       = "SUBMIT_NOT_PERMITTED", "The broker does not permit this (plan or address)."
+    SUBMIT_NOT_CONFIRMED       = "SUBMIT_NOT_CONFIRMED", "The broker took the order; its book does not show it working."
     RESOLVED_FROM_BOOK         = "RESOLVED_FROM_BOOK", "Found by its tag in the broker's order book."
     RESOLVE_GAVE_UP            = "RESOLVE_GAVE_UP", "The book did not settle the outcome in time."
+    RESOLVE_STUCK_AT_BROKER    = "RESOLVE_STUCK_AT_BROKER", "The broker has the order, but did not pass it on in time."
     SESSION_LOST               = "SESSION_LOST", "The broker session is dead; log in to go on."
     SESSION_RESTORED           = "SESSION_RESTORED", "A new login woke the order."
     CHANGE_BELOW_FILLED        = "CHANGE_BELOW_FILLED", "The new quantity is not above what is filled already."
     CHANGE_CONTRADICTS         = "CHANGE_CONTRADICTS", "The changed terms contradict each other."
     CHANGE_NEEDS_APPROVAL      = "CHANGE_NEEDS_APPROVAL", "The changed order is above the approval threshold."
     CHANGE_EXCEEDS_POSITION    = "CHANGE_EXCEEDS_POSITION", "The changed exit is larger than what is held."
+    CHANGE_REPLACES            = "CHANGE_REPLACES", "Modified too often: its cancel is asked for, to replace it."
+    CHANGE_REPLACED            = "CHANGE_REPLACED", "Its rest is placed anew; the order before is cancelled."
+    CHANGE_NOT_REPLACED        = "CHANGE_NOT_REPLACED", "It was not replaced: the order before did not end cancelled."
+    UNFILLED_REPRICED          = "UNFILLED_REPRICED", "The rest of a market order is sent to the market again."
+    UNFILLED_NOT_REPRICED      = "UNFILLED_NOT_REPRICED", "The rest of a market order could not be sent to it again."
+    UNFILLED_CANCELLED         = "UNFILLED_CANCELLED", "The rest of a market order is cancelled by policy."
     BROKER_ACCEPTED            = "BROKER_ACCEPTED", "The order rests at the broker."
     BROKER_REJECTED            = "BROKER_REJECTED", "The broker refused the order."
     BROKER_CANCELLED           = "BROKER_CANCELLED", "The broker's book shows the order cancelled."
     BROKER_EXPIRED             = "BROKER_EXPIRED", "The order's validity ended at the exchange."
+    BROKER_SLICES_REFUSED      = "BROKER_SLICES_REFUSED", "The broker refused a part of the order it had sliced."
     BROKER_PARTIAL_FILL        = "BROKER_PARTIAL_FILL", "Part of the quantity is filled."
     BROKER_FILLED              = "BROKER_FILLED", "The whole quantity is filled."
     BROKER_LATE_FILL           = "BROKER_LATE_FILL", "A fill arrived after the order had ended."
     INTERNAL_ERROR             = "INTERNAL_ERROR", "An unexpected error; the workflow is kept for retry."
     # fmt: on
 
+
+NOTES = frozenset(
+    {
+        ReasonCode.SUBMIT_NOT_CONFIRMED,
+        ReasonCode.CHANGE_REPLACES,
+        ReasonCode.CHANGE_NOT_REPLACED,
+        ReasonCode.UNFILLED_REPRICED,
+        ReasonCode.UNFILLED_NOT_REPRICED,
+        ReasonCode.UNFILLED_CANCELLED,
+        ReasonCode.BROKER_SLICES_REFUSED,
+    }
+)
+"""What is worth an event of its own without a change of state: it then stands as a note, from a state to itself."""
 
 MAX_DETAIL = 1000
 

@@ -67,10 +67,11 @@ _ROWS: tuple[tuple[OrderState, str, tuple[OrderState, ...]], ...] = (
      (S.OPEN, S.PARTIALLY_FILLED, S.FILLED, S.REJECTED, S.CANCELLED, S.PARKED, S.SUBMITTING, S.AWAITING_AUTH)),
     (S.PARKED,            "could not be resolved: a person decides with `resolve`",
      (S.OPEN, S.PARTIALLY_FILLED, S.FILLED, S.REJECTED, S.CANCELLED, S.SUBMITTING, S.FAILED)),
+    # SUBMITTING: modified as often as the broker allows, cancelled there for certain, its rest placed anew.
     (S.OPEN,              "resting at the broker (trigger pending and AMO included)",
-     (S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED, S.AWAITING_AUTH)),
+     (S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED, S.AWAITING_AUTH, S.SUBMITTING)),
     (S.PARTIALLY_FILLED,  "0 < filled < quantity, still working",
-     (S.FILLED, S.CANCELLED, S.EXPIRED, S.AWAITING_AUTH)),
+     (S.FILLED, S.CANCELLED, S.EXPIRED, S.AWAITING_AUTH, S.SUBMITTING)),
     (S.FILLED,            "filled in full",                                       ()),
     # A cancel is a request: brokers have executed orders they showed as ended. The late fill is booked.
     (S.CANCELLED,         "cancelled, here or at the broker",                     (S.FILLED, S.PARTIALLY_FILLED)),

@@ -5,7 +5,7 @@ an ended order absorbs everything but a fill.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from alphapanda.domain.execution import BookStatus, OrderReport, TradeReport
@@ -16,13 +16,25 @@ from alphapanda.domain.states import TERMINAL, OrderState, path_to
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an order has come: its state, total and filled quantity, and the trades already counted."""
+    """How far an order has come: its state, total and filled quantity, and the trades already counted.
+
+    `base` is the part filled by earlier orders at the broker that the present one has replaced. `unplaced` is what
+    the broker refused when it sliced the order, and `refusal` why.
+    """
 
     state: OrderState
     quantity: int
     filled_quantity: int = 0
     turnover: Decimal = Decimal(0)
     trade_ids: frozenset[str] = frozenset()
+    base: int = 0
+    unplaced: int = 0
+    refusal: str = ""
+
+    @property
+    def rest_was_refused(self) -> bool:
+        """Whether nothing can be filled any more but what was never placed."""
+        return self.unplaced > 0 and self.filled_quantity + self.unplaced >= self.quantity
 
     @property
     def average_price(self) -> Decimal | None:
@@ -53,23 +65,57 @@ def unseen_trades(seen: frozenset[str], trades: Iterable[TradeReport]) -> tuple[
 
 
 def observe(progress: Progress, report: OrderReport) -> Observation:
-    """Read one report of the order's own row. Never raises on late, repeated or reordered reports."""
+    """Read one report of the order's own row (or rows). Never raises on late, repeated or reordered reports."""
     new = unseen_trades(progress.trade_ids, report.trades or ())
-    filled = progress.filled_quantity + sum(trade.quantity for trade in new)
-    quantity = max(report.quantity, filled, 1)
-    counted = Progress(
-        state=progress.state,
-        quantity=quantity,
-        filled_quantity=filled,
-        turnover=progress.turnover + sum((trade.price * trade.quantity for trade in new), Decimal(0)),
-        trade_ids=progress.trade_ids | {trade.trade_id for trade in new},
-    )
+    counted = remember_unplaced(_counted(progress, new), report)
+    shown = progress.base + report.quantity
+    if not report.whole or counted.unplaced:
+        # Rows may be missing, or were never placed: what is shown is no smaller order than was asked for.
+        shown = max(shown, progress.quantity)
+    counted = replace(counted, quantity=max(shown, counted.filled_quantity, 1))
     target = _state_after(progress.state, counted, report, late_fill=bool(new))
     entered = tuple(
         (state, _why(state, counted, report, was=progress.state)) for state in path_to(progress.state, target)
     )
-    final = Progress(target, quantity, filled, counted.turnover, counted.trade_ids)
-    return Observation(progress=final, new_trades=new, entered=entered)
+    return Observation(progress=replace(counted, state=target), new_trades=new, entered=entered)
+
+
+def remember_unplaced(progress: Progress, report: OrderReport) -> Progress:
+    """What the broker said it refused while it sliced the order: only the placing's own answer tells, so it is kept."""
+    if report.unplaced_quantity <= progress.unplaced:
+        return progress
+    return replace(progress, unplaced=report.unplaced_quantity, refusal=report.message)
+
+
+def observe_replaced(progress: Progress, report: OrderReport) -> Observation:
+    """Read a report of an order whose place the present one has taken: only fills matter that were not known yet.
+
+    They come on top of what the present order may still fill, which is not smaller for them.
+    """
+    new = unseen_trades(progress.trade_ids, report.trades or ())
+    if not new:
+        return Observation(progress=progress)
+    late = sum(trade.quantity for trade in new)
+    counted = replace(_counted(progress, new), base=progress.base + late)
+    if progress.state in TERMINAL:
+        counted = replace(counted, quantity=max(progress.quantity, counted.filled_quantity))
+        full = counted.filled_quantity >= counted.quantity and progress.state in _CAN_FILL
+        target = OrderState.FILLED if full else progress.state
+    else:
+        counted = replace(counted, quantity=progress.quantity + late)
+        target = OrderState.PARTIALLY_FILLED if progress.state is OrderState.OPEN else progress.state
+    why = reason(ReasonCode.BROKER_LATE_FILL, was="replaced", filled=f"{counted.filled_quantity}/{counted.quantity}")
+    entered = tuple((state, why) for state in path_to(progress.state, target))
+    return Observation(progress=replace(counted, state=target), new_trades=new, entered=entered)
+
+
+def _counted(progress: Progress, new: tuple[TradeReport, ...]) -> Progress:
+    return replace(
+        progress,
+        filled_quantity=progress.filled_quantity + sum(trade.quantity for trade in new),
+        turnover=progress.turnover + sum((trade.price * trade.quantity for trade in new), Decimal(0)),
+        trade_ids=progress.trade_ids | {trade.trade_id for trade in new},
+    )
 
 
 def _state_after(current: OrderState, counted: Progress, report: OrderReport, *, late_fill: bool) -> OrderState:
@@ -78,6 +124,8 @@ def _state_after(current: OrderState, counted: Progress, report: OrderReport, *,
         return OrderState.FILLED if current in _CAN_FILL else current
     if current in TERMINAL:
         return _state_of_an_ended_order(current, report, late_fill=late_fill)
+    if report.status.is_final and counted.rest_was_refused:
+        return OrderState.CANCELLED if counted.filled_quantity else OrderState.REJECTED
     match report.status:
         case BookStatus.CANCELLED:
             return OrderState.CANCELLED
@@ -105,11 +153,13 @@ def _why(state: OrderState, counted: Progress, report: OrderReport, *, was: Orde
     fills = f"{counted.filled_quantity}/{counted.quantity}"
     if was in TERMINAL:
         return reason(ReasonCode.BROKER_LATE_FILL, was=was, filled=fills)
+    if state in (OrderState.CANCELLED, OrderState.REJECTED) and counted.rest_was_refused:
+        return slices_refused(counted)
     match state:
         case OrderState.FILLED:
             return reason(ReasonCode.BROKER_FILLED, filled=fills, average=counted.average_price)
         case OrderState.PARTIALLY_FILLED:
-            return reason(ReasonCode.BROKER_PARTIAL_FILL, filled=fills)
+            return reason(ReasonCode.BROKER_PARTIAL_FILL, filled=fills, **_unplaced(report))
         case OrderState.CANCELLED:
             return reason(ReasonCode.BROKER_CANCELLED, filled=fills, **_said(report))
         case OrderState.EXPIRED:
@@ -117,7 +167,17 @@ def _why(state: OrderState, counted: Progress, report: OrderReport, *, was: Orde
         case OrderState.REJECTED:
             return reason(ReasonCode.BROKER_REJECTED, **_said(report))
         case _:
-            return reason(ReasonCode.BROKER_ACCEPTED, status=report.status, **_said(report))
+            return reason(ReasonCode.BROKER_ACCEPTED, status=report.status, **_unplaced(report), **_said(report))
+
+
+def slices_refused(progress: Progress) -> Reason:
+    facts = {"message": progress.refusal} if progress.refusal else {}
+    filled = f"{progress.filled_quantity}/{progress.quantity}"
+    return reason(ReasonCode.BROKER_SLICES_REFUSED, filled=filled, unplaced=progress.unplaced, **facts)
+
+
+def _unplaced(report: OrderReport) -> dict[str, int]:
+    return {"unplaced": report.unplaced_quantity} if report.unplaced_quantity else {}
 
 
 def _said(report: OrderReport) -> dict[str, str]:

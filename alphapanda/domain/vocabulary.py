@@ -62,6 +62,14 @@ class Variety(StrEnum):
     ICEBERG = "iceberg"
 
 
+class UnfilledMarket(StrEnum):
+    """What becomes of the part of a market order that stays open beyond the broker's protection band."""
+
+    WAIT = "wait"
+    REPRICE = "reprice"
+    CANCEL = "cancel"
+
+
 class SessionState(StrEnum):
     """A broker login as we know it."""
 

@@ -18,11 +18,13 @@ from alphapanda.domain.ids import (
     broker_task_queue,
     broker_workflow_id,
     derived_signal_id,
+    next_tag,
     order_id,
     order_tag,
     order_workflow_id,
     parse_order_id,
     signal_id,
+    tag_stem,
 )
 
 brokers = st.from_regex(BROKER_PATTERN, fullmatch=True).map(lambda name: Broker(name.rstrip("\n")))
@@ -94,3 +96,14 @@ def test_a_derived_signal_id_is_valid_and_depends_on_every_part(strategy: str, p
 def test_each_broker_has_a_queue_and_a_workflow_of_its_own() -> None:
     assert broker_task_queue(Broker("paper")) == "broker-paper"
     assert broker_workflow_id(Broker("paper")) == "broker:paper"
+
+
+@given(brokers, signals)
+def test_the_tags_of_a_replaced_order_differ_and_share_their_stem(broker: Broker, signal: SignalId) -> None:
+    tags = [order_tag(order_workflow_id(broker, signal))]
+    for _ in range(40):
+        tags.append(next_tag(tags[-1]))
+    assert len(set(tags)) == len(tags)
+    assert {tag_stem(tag) for tag in tags} == {tag_stem(tags[0])}
+    assert {len(tag) for tag in tags} == {TAG_LENGTH}
+    assert set("".join(tags)) <= set(string.ascii_uppercase + string.digits)

@@ -85,9 +85,9 @@ def test_an_order_that_may_be_at_the_broker_never_fails_by_itself() -> None:
         assert S.FAILED not in TRANSITIONS[state]
 
 
-def test_nothing_is_sent_but_from_approved_a_login_or_a_proved_absence() -> None:
+def test_nothing_is_sent_but_from_approved_a_login_a_proved_absence_or_in_place_of_what_was_cancelled() -> None:
     assert {state for state in OrderState if S.SUBMITTING in TRANSITIONS[state]} == {
-        S.APPROVED, S.AWAITING_AUTH, S.UNKNOWN, S.PARKED,
+        S.APPROVED, S.AWAITING_AUTH, S.UNKNOWN, S.PARKED, *WORKING,
     }  # fmt: skip
 
 
