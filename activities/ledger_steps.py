@@ -32,8 +32,8 @@ from activities.signatures import LedgerSteps
 from alphapanda.domain.calendar import Calendar
 from alphapanda.domain.charges import ChargeTable
 from alphapanda.domain.ids import Broker
-from alphapanda.domain.reasons import Reason
-from alphapanda.domain.states import OrderState
+from alphapanda.domain.reasons import Reason, ReasonCode
+from alphapanda.domain.states import WORKING, OrderState
 from alphapanda.ledger.brokers import set_session, set_switch
 from alphapanda.ledger.changing import reserve_change
 from alphapanda.ledger.clearing import ClearingStep, clear_order
@@ -178,11 +178,14 @@ class LedgerActivities(LedgerSteps):
                 trigger_price=None if step.trigger_price is None else Decimal(step.trigger_price),
                 cancel_requested=step.cancel_requested,
                 modify_requested=step.modify_requested,
+                tag=step.tag,
+                evidence=step.evidence,
             ),
             now=self._now(),
             charge=charge_by(self._charges, instrument),
         )
         _tell(step.entered)
+        _alert(step)
 
     @activity.defn(name="check_change")
     @ledger_step
@@ -231,6 +234,22 @@ class LedgerActivities(LedgerSteps):
 def _stopped_for_a_quote(transitions: tuple[Transition, ...]) -> bool:
     """An earlier run of this step that ended at VALIDATED did so only for want of a quote."""
     return bool(transitions) and transitions[-1].state is OrderState.VALIDATED
+
+
+def _alert(step: RecordInput) -> None:
+    """What a person has to look at now, as an error with what to do."""
+    for entered in step.entered:
+        stuck = entered.reason.code is ReasonCode.SUBMIT_NOT_CONFIRMED and entered.state in WORKING
+        if entered.state is OrderState.PARKED or stuck:
+            _log.error(
+                "the broker has the order and does not pass it on" if stuck else "an order is parked",
+                order_id=step.order_id,
+                broker=step.broker,
+                broker_order_id=step.broker_order_id,
+                reason=str(entered.reason),
+                next_action="Look it up in the broker's own order book"
+                + ("." if stuck else f", then: alphapanda orders resolve {step.order_id} --state …"),
+            )
 
 
 def _tell(entered: Sequence[Entered | Transition]) -> None:

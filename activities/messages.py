@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from alphapanda.domain.evidence import Evidence, Replaced
 from alphapanda.domain.execution import OrderChange, OrderReport, OrderRequest, TradeReport
 from alphapanda.domain.ids import Broker, OrderId, Tag, WorkflowId
 from alphapanda.domain.reasons import Reason
 from alphapanda.domain.signal import OrderTerms, Signal
 from alphapanda.domain.states import OrderState
-from alphapanda.domain.vocabulary import OrderType, SessionState, TradingSwitch, Validity
+from alphapanda.domain.vocabulary import OrderType, SessionState, TradingSwitch, UnfilledMarket, Validity
 
 Actor = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -41,7 +42,11 @@ class OrderPolicy(Message):
     resolve_interval_s: float = 2.0
     resolve_timeout_s: float = 300.0
     resend_when_absent: bool = False
+    absent_after_s: float = 0.0
     late_fill_watch_s: float = 30.0
+    unfilled_market: UnfilledMarket = UnfilledMarket.WAIT
+    unfilled_market_after_s: float = 30.0
+    unfilled_market_reprices: int = 3
 
 
 class OrderSnapshot(Message):
@@ -61,6 +66,13 @@ class OrderSnapshot(Message):
     cancel_requested: bool = False
     modify_requested: bool = False
     terms: OrderTerms | None = None
+    replaced: tuple[Replaced, ...] = ()
+    base: int = 0
+    unplaced: int = 0
+    refusal: str = ""
+    modifications: int = 0
+    reprices: int = 0
+    unfilled_since: AwareDatetime | None = None
 
 
 class OrderInput(Message):
@@ -88,6 +100,8 @@ class OrderStatus(Message):
     broker_order_id: str | None
     cancel_requested: bool
     modify_requested: bool
+    evidence: Evidence | None = None
+    """Where its outcome is or was in doubt, or it was replaced at the broker."""
 
 
 class CancelCommand(Message):
@@ -179,6 +193,9 @@ class RecordInput(Message):
     trigger_price: str | None = None
     cancel_requested: bool = False
     modify_requested: bool = False
+    tag: Tag | None = None
+    """Given where it changes: the order is placed anew."""
+    evidence: Evidence | None = None
 
 
 class ChangeInput(Message):

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker, broker_name
+from alphapanda.domain.vocabulary import UnfilledMarket
 
 PREFIX = "ALPHAPANDA_"
 PARENT_PID_VARIABLE = "ALPHAPANDA_PARENT_PID"
@@ -217,9 +218,19 @@ class OrderSettings(_Group):
         default=300.0, gt=0, description="How long UNKNOWN is looked up before it is parked."
     )
     resend_when_absent: bool = Field(default=False, description="Send again what the book proved absent; else park it.")
+    absent_after_s: float = Field(
+        default=120.0, ge=0, description="No absence is proved sooner after the request: books lag, by minutes."
+    )
     late_fill_watch_s: float = Field(
         default=30.0, ge=0, description="How long a cancelled or expired order stays watched."
     )
+    unfilled_market: UnfilledMarket = Field(
+        default=UnfilledMarket.WAIT,
+        description="The rest of a MARKET or triggered SL-M order that stays open beyond the protection band: "
+        "wait, reprice (modified to MARKET again, then cancelled) or cancel.",
+    )
+    unfilled_market_after_s: float = Field(default=30.0, gt=0)
+    unfilled_market_reprices: int = Field(default=3, ge=1, le=20, description="Then the rest is cancelled.")
 
 
 class LogSettings(_Group):

@@ -6,7 +6,7 @@ from fastapi import Depends, Path, Query, Request
 
 from alphapanda.domain.errors import InvalidValueError
 from alphapanda.domain.ids import Broker, OrderId, parse_order_id
-from alphapanda.ledger.query_orders import OrderRecord, get_order
+from alphapanda.ledger.query_orders import OrderDetail, get_order
 from alphapanda.live.quotes import LiveUnavailable, Tick, last_quotes
 from alphapanda.settings import Settings
 from api.auth import actor_of
@@ -74,7 +74,7 @@ def order_named(
 OrderIdDep = Annotated[OrderId, Depends(order_named)]
 
 
-async def known_order(order_id: OrderIdDep, services: ServicesDep) -> OrderRecord:
+async def known_order(order_id: OrderIdDep, services: ServicesDep) -> OrderDetail:
     """The order as the ledger has it. Raises OrderNotFound."""
     record = await get_order(services.ledger, order_id)
     if record is None:
@@ -82,7 +82,7 @@ async def known_order(order_id: OrderIdDep, services: ServicesDep) -> OrderRecor
     return record
 
 
-OrderDep = Annotated[OrderRecord, Depends(known_order)]
+OrderDep = Annotated[OrderDetail, Depends(known_order)]
 
 
 async def quotes_of(services: Services, instruments: set[str]) -> dict[str, Tick | None]:

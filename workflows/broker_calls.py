@@ -12,6 +12,7 @@ from workflows.order_life import OrderLife
 with workflow.unsafe.imports_passed_through():
     from activities.messages import BrokerOrderInput, CallOutcome, CallResult, SubmitInput
     from activities.signatures import BrokerCalls
+    from alphapanda.domain.evidence import Replaced
     from alphapanda.domain.execution import OrderChange, OrderRequest
     from alphapanda.domain.ids import broker_task_queue
 
@@ -30,12 +31,15 @@ async def submit(life: OrderLife, send_before: datetime) -> CallResult:
     if life.tag is None:
         raise ValueError("the tag is stored before anything is sent")
     life.attempt += 1
+    # What earlier orders at the broker filled is not placed again.
+    terms = life.terms.model_copy(update={"quantity": life.terms.quantity - life.progress.base})
+    life.evidence.sent(life.attempt, life.tag, terms.summary, workflow.now())
     call = SubmitInput(
         request=OrderRequest(
             broker=life.order.broker,
             order_id=life.order.order_id,
             tag=life.tag,
-            terms=life.signal.terms,
+            terms=terms,
             is_exit=life.is_exit,
         ),
         is_exit=life.is_exit,
@@ -58,9 +62,15 @@ async def submit(life: OrderLife, send_before: datetime) -> CallResult:
         return CallResult(outcome=CallOutcome.AMBIGUOUS, message=_cause(error))
 
 
-async def look_up(life: OrderLife) -> CallResult:
-    """The order's row in the broker's book; anything that keeps us from reading it is UNAVAILABLE."""
-    return await _call(BrokerCalls.look_up_order, life, _order(life), NORMAL, unclear=CallOutcome.UNAVAILABLE)
+async def look_up(life: OrderLife, earlier: Replaced | None = None) -> CallResult:
+    """The order's row in the broker's book, or that of an `earlier` order which it has replaced there.
+
+    Anything that keeps us from reading it is UNAVAILABLE.
+    """
+    call = _order(life)
+    if earlier is not None:
+        call = call.model_copy(update={"tag": earlier.tag, "broker_order_id": earlier.broker_order_id})
+    return await _call(BrokerCalls.look_up_order, life, call, NORMAL, unclear=CallOutcome.UNAVAILABLE)
 
 
 async def request_cancel(life: OrderLife) -> CallResult:

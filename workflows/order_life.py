@@ -4,11 +4,14 @@ A state is entered through `enter`, `observe` or `adopt`, checked against the ta
 `flush`: everything that happened between two waits goes into one transaction.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
+
+from workflows.evidence import Gathered
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import (
@@ -20,11 +23,20 @@ with workflow.unsafe.imports_passed_through():
         RecordInput,
     )
     from activities.signatures import LedgerSteps
-    from alphapanda.domain.execution import OrderReport, TradeReport
+    from alphapanda.domain.evidence import Replaced
+    from alphapanda.domain.execution import BookStatus, OrderReport, TradeReport
+    from alphapanda.domain.ids import next_tag
     from alphapanda.domain.reasons import Reason, ReasonCode, reason
     from alphapanda.domain.signal import OrderTerms, Signal
-    from alphapanda.domain.states import TERMINAL, OrderState, check_transition
-    from alphapanda.domain.tracking import Progress, observe
+    from alphapanda.domain.states import TERMINAL, WORKING, OrderState, check_transition
+    from alphapanda.domain.tracking import (
+        Observation,
+        Progress,
+        observe,
+        observe_replaced,
+        remember_unplaced,
+        slices_refused,
+    )
 
 ORDER_STATE = SearchAttributeKey.for_keyword("OrderState")
 
@@ -49,6 +61,10 @@ _NEXT_STEPS: dict[OrderState, str] = {
     OrderState.FAILED:            "Read the reason, correct its cause, then `retry` it.",
 }
 # fmt: on
+_STUCK = (
+    "The broker has it and has not passed it on. It is never sent again; look at it in the broker's own order book."
+)
+_DOUBTS = frozenset({OrderState.UNKNOWN, OrderState.PARKED}) | WORKING
 
 
 def next_step(state: OrderState) -> str:
@@ -76,11 +92,25 @@ class OrderLife:
         self.cancel_requested = restored.cancel_requested if restored else False
         self.modify_requested = restored.modify_requested if restored else False
         self.terms = restored.terms if restored and restored.terms else order.signal.terms
+        self.modifications = restored.modifications if restored else 0
+        """Of its present order at the broker, those included whose answer was lost."""
+        self.reprices = restored.reprices if restored else 0
+        self.unfilled_since = restored.unfilled_since if restored else None
+        """Since when the rest of a market order is known to stay open; only where policy acts on that."""
+        self.shown: OrderReport | None = None
+        """The book's row as it was read last, without its trades."""
+        self.pending_since: datetime | None = None
+        """Since when the book has shown the working order as pending at the broker."""
+        self.pending_told = False
+        self.idle_since: datetime | None = None
+        """Since when all that the book shows of a sliced order has been filled, and is not all of it."""
+        self.evidence = Gathered(restored.replaced if restored else ())
         self._seq = restored.seq if restored else order.seq
         self._published = self.state
         self._pending: list[Entered] = []
         self._trades: list[TradeReport] = []
         self._dirty = False
+        self._new_tag = False
 
     @property
     def seq(self) -> int:
@@ -97,6 +127,10 @@ class OrderLife:
         self._pending.append(Entered(state=state, reason=why, actor=actor))
         self._moved(state, why)
 
+    def note(self, why: Reason, actor: str = "workflow") -> None:
+        """Keep what happened beside the state as an event of its own; the order's own reason stays."""
+        self._pending.append(Entered(state=self.state, reason=why, actor=actor))
+
     def adopt(self, checked: CheckResult) -> None:
         """Take over what a clearing step decided and has already written."""
         for entered in checked.entered:
@@ -108,8 +142,36 @@ class OrderLife:
 
     def observe(self, report: OrderReport, *, found: Reason | None = None) -> None:
         """Take over what the broker's book says. `found` is the reason shown where the order turned up unexpectedly."""
-        self.broker_order_id = report.broker_order_id
+        self.remember(report)
         seen = observe(self.progress, report)
+        self._take_over(seen, found)
+
+    def remember(self, report: OrderReport) -> None:
+        """Keep what a report says beside the state: where the order is, and what was refused of it."""
+        self.broker_order_id = report.broker_order_id
+        self.shown = report.model_copy(update={"trades": None})
+        before, self.progress = self.progress, remember_unplaced(self.progress, report)
+        if self.progress.unplaced != before.unplaced and self.state in WORKING:
+            self.note(slices_refused(self.progress), "broker")
+
+    def observe_replaced(self, report: OrderReport) -> None:
+        """Take over what the book says of an order at the broker that this one's present order has replaced."""
+        self._take_over(observe_replaced(self.progress, report), None)
+
+    def replace(self, terms: OrderTerms, why: Reason) -> None:
+        """Place the rest anew under the next tag; the order before has ended at the broker for certain."""
+        if self.tag is None or self.broker_order_id is None:
+            raise ValueError("only an order at the broker is replaced")
+        self.evidence.replaced += (Replaced(tag=self.tag, broker_order_id=self.broker_order_id),)
+        self.tag, self._new_tag = next_tag(self.tag), True
+        self.broker_order_id, self.shown, self.unproved, self.unfilled_since = None, None, False, None
+        self.modifications = 0
+        self.progress = replace(self.progress, base=self.progress.filled_quantity, unplaced=0, refusal="")
+        self.change_terms(terms)
+        self.modify_requested = False
+        self.enter(OrderState.SUBMITTING, why)
+
+    def _take_over(self, seen: Observation, found: Reason | None) -> None:
         self._dirty = self._dirty or seen.progress.quantity != self.progress.quantity
         self.progress = seen.progress
         self._trades.extend(seen.new_trades)
@@ -126,6 +188,8 @@ class OrderLife:
     def change_terms(self, terms: OrderTerms) -> None:
         """Take over terms the broker accepted; written with the next flush."""
         self.terms = terms
+        # A report of the whole order says it again; one that shows only a part of it cannot.
+        self.progress = replace(self.progress, quantity=max(terms.quantity, self.progress.filled_quantity))
         self._dirty = True
 
     def mark(self, *, cancel_requested: bool | None = None, modify_requested: bool | None = None) -> None:
@@ -139,13 +203,8 @@ class OrderLife:
     def _moved(self, state: OrderState, why: Reason) -> None:
         self.state = state
         self.reason = why
-        self.progress = Progress(
-            state,
-            self.progress.quantity,
-            self.progress.filled_quantity,
-            self.progress.turnover,
-            self.progress.trade_ids,
-        )
+        self.progress = replace(self.progress, state=state)
+        self.evidence.in_doubt = self.evidence.in_doubt or state is OrderState.UNKNOWN
 
     async def flush(self) -> None:
         """Write what happened since the last flush: one transaction, or nothing."""
@@ -171,8 +230,11 @@ class OrderLife:
             validity=self.terms.validity,
             cancel_requested=self.cancel_requested,
             modify_requested=self.modify_requested,
+            tag=self.tag if self._new_tag else None,
+            evidence=self.evidence.show(),
         )
         self._seq += len(entered)
+        self._new_tag = False
         await workflow.execute_local_activity_method(
             LedgerSteps.record_order, step, start_to_close_timeout=LEDGER_TIMEOUT, retry_policy=LEDGER_RETRY
         )
@@ -195,6 +257,7 @@ class OrderLife:
             + (f" at {average}" if average else ""),
             f"- tag: {self.tag or 'none yet'} · broker order: {self.broker_order_id or 'none yet'}",
         ]
+        lines += self.evidence.lines()
         lines += [f"- next: {self.next_step}"] if self.next_step else []
         lines += ["- a cancel is requested"] if self.cancel_requested else []
         lines += ["- a modification is requested"] if self.modify_requested else []
@@ -202,7 +265,8 @@ class OrderLife:
 
     @property
     def next_step(self) -> str:
-        return next_step(self.state)
+        stuck = self.shown is not None and self.shown.status is BookStatus.PENDING
+        return _STUCK if stuck and self.state in _DOUBTS else next_step(self.state)
 
     def status(self) -> OrderStatus:
         return OrderStatus(
@@ -218,6 +282,7 @@ class OrderLife:
             broker_order_id=self.broker_order_id,
             cancel_requested=self.cancel_requested,
             modify_requested=self.modify_requested,
+            evidence=self.evidence.show(),
         )
 
     def snapshot(self) -> OrderSnapshot:
@@ -237,12 +302,20 @@ class OrderLife:
             cancel_requested=self.cancel_requested,
             modify_requested=self.modify_requested,
             terms=self.terms,
+            replaced=self.evidence.replaced,
+            base=self.progress.base,
+            unplaced=self.progress.unplaced,
+            refusal=self.progress.refusal,
+            modifications=self.modifications,
+            reprices=self.reprices,
+            unfilled_since=self.unfilled_since,
         )
 
     def send_before(self, now: datetime) -> datetime:
         """The moment after which the broker's worker must not send it any more."""
         limit = now + timedelta(seconds=self.policy.send_within_s)
-        expires = self.signal.expires_at
+        # The signal reached the broker in time once; what replaces its order there is not late for that.
+        expires = None if self.evidence.replaced else self.signal.expires_at
         return limit if expires is None else min(limit, expires)
 
 
@@ -255,6 +328,9 @@ def _progress(restored: OrderSnapshot | None, order: OrderInput) -> Progress:
         restored.filled_quantity,
         Decimal(restored.turnover),
         frozenset(restored.trade_ids),
+        restored.base,
+        restored.unplaced,
+        restored.refusal,
     )
 
 

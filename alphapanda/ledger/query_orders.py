@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -57,6 +57,13 @@ class OrderRecord:
         return average_price(self.turnover, self.filled_quantity)
 
 
+@dataclass(frozen=True, slots=True)
+class OrderDetail(OrderRecord):
+    """One order with the evidence of its doubts, which lists leave out for its size."""
+
+    evidence: dict[str, Any] | None
+
+
 class OrderKey(NamedTuple):
     created_at: datetime
     order_id: str
@@ -95,9 +102,9 @@ async def list_orders(
     return Page(items, OrderKey(items[-1].created_at, items[-1].order_id) if more else None)
 
 
-async def get_order(engine: AsyncEngine, order_id: OrderId) -> OrderRecord | None:
-    rows = await fetch(engine, select(*_columns).where(_orders.c.order_id == order_id))
-    return OrderRecord(**rows[0]._mapping) if rows else None
+async def get_order(engine: AsyncEngine, order_id: OrderId) -> OrderDetail | None:
+    rows = await fetch(engine, select(*_columns, _orders.c.evidence).where(_orders.c.order_id == order_id))
+    return OrderDetail(**rows[0]._mapping) if rows else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from alphapanda.domain.evidence import Evidence
 from alphapanda.domain.execution import TradeReport
-from alphapanda.domain.ids import Broker, OrderId
+from alphapanda.domain.ids import Broker, OrderId, Tag
 from alphapanda.domain.states import TERMINAL, OrderState
 from alphapanda.ledger.booking import BOOK_FILLS, TURN, Booking, ChargeFill, booking_of
 from alphapanda.ledger.engine import LedgerEngine, PortfolioMoved
@@ -35,6 +36,9 @@ class RecordStep:
     broker_order_id: str | None = None
     cancel_requested: bool = False
     modify_requested: bool = False
+    tag: Tag | None = None
+    """A new tag, where the order is placed anew at the broker; None: as it was."""
+    evidence: Evidence | None = None
 
 
 _READ = Statement("""
@@ -63,7 +67,8 @@ UPDATE orders SET state = :state, reason_code = coalesce(:code, reason_code), re
     seq = :new_seq, updated_at = :now, quantity = :quantity, filled_quantity = :filled, turnover = :turnover,
     price = :price, trigger_price = :trigger_price, order_type = :order_type, validity = :validity,
     broker_order_id = coalesce(:broker_order_id, broker_order_id), cancel_requested = :cancel_requested,
-    modify_requested = :modify_requested,
+    modify_requested = :modify_requested, tag = coalesce(:tag, tag),
+    evidence = coalesce(CAST(:evidence AS jsonb), evidence),
     closed_at = CASE WHEN CAST(:release AS boolean) THEN CAST(:now AS timestamptz) END
 FROM turn WHERE order_id = :order_id
 RETURNING seq
@@ -103,7 +108,10 @@ def _parameters(
     now: datetime,
 ) -> dict[str, Any]:
     state = transitions[-1].state if transitions else OrderState(order["state"])
-    last = transitions[-1] if transitions else None
+    # A note (from a state to itself) tells what happened, not why the order is in its state.
+    before = (OrderState(order["state"]), *(item.state for item in transitions))
+    entered = [item for item, was in zip(transitions, before, strict=False) if item.state is not was]
+    last = entered[-1] if entered else None
     return {
         **event_parameters(transitions, OrderState(order["state"])),
         "order_id": step.order_id,
@@ -127,4 +135,6 @@ def _parameters(
         "broker_order_id": step.broker_order_id,
         "cancel_requested": step.cancel_requested,
         "modify_requested": step.modify_requested,
+        "tag": step.tag,
+        "evidence": None if step.evidence is None else step.evidence.model_dump_json(),
     }

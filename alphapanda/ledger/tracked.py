@@ -1,4 +1,7 @@
-"""Orders as reconciliation needs them: found by tag, with their progress."""
+"""Orders as reconciliation needs them: found by tag, with their progress.
+
+An order that was replaced at the broker has had several tags, which share their stem: it is found by each of them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alphapanda.domain.ids import Broker, OrderId, WorkflowId
+from alphapanda.domain.ids import TAG_LENGTH, Broker, OrderId, Tag, WorkflowId, tag_stem
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.tracking import Progress
 
@@ -27,27 +30,31 @@ class TrackedOrder:
     validity: str
     price: Decimal | None
     trigger_price: Decimal | None
+    tag: Tag
+    """Of its present order at the broker."""
 
     def progress(self, trade_ids: frozenset[str]) -> Progress:
         return Progress(self.state, self.quantity, self.filled_quantity, self.turnover, trade_ids)
 
 
 _BY_TAG = text("""
-SELECT tag, order_id, broker, workflow_id, correlation_id, seq, state, quantity, filled_quantity, turnover, order_type,
-    validity, price, trigger_price
-FROM orders WHERE broker = :broker AND tag = ANY(CAST(:tags AS text[]))
+SELECT o.tag, order_id, broker, workflow_id, correlation_id, seq, state, quantity, filled_quantity, turnover,
+    order_type, validity, price, trigger_price
+FROM unnest(CAST(:stems AS text[])) AS asked (stem)
+JOIN orders o ON o.broker = :broker AND o.tag BETWEEN asked.stem || '00' AND asked.stem || 'ZZ'
 """)
 
 
 async def orders_by_tag(engine: AsyncEngine, broker: Broker, tags: Sequence[str]) -> dict[str, TrackedOrder]:
-    """The orders that carry the tags; tags of others are left out."""
+    """The orders that carry the tags, or did before they were replaced, by the tag asked for; others are left out."""
+    stems = {tag_stem(Tag(tag)) for tag in tags if len(tag) == TAG_LENGTH}
     async with engine.connect() as connection:
-        rows = await connection.execute(_BY_TAG, {"broker": broker, "tags": list(tags)})
-        return {row.tag: _order(row._asdict()) for row in rows}
+        rows = await connection.execute(_BY_TAG, {"broker": broker, "stems": list(stems)})
+        found = {tag_stem(row.tag): _order(row._asdict()) for row in rows}
+    return {tag: found[stem] for tag in tags if len(tag) == TAG_LENGTH and (stem := tag_stem(Tag(tag))) in found}
 
 
 def _order(row: dict[str, object]) -> TrackedOrder:
-    del row["tag"]
     state = OrderState(str(row.pop("state")))
     return TrackedOrder(state=state, **row)  # type: ignore[arg-type]  # the columns are the fields
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from activities.messages import RESOLUTIONS, OrderStatus
+from alphapanda.domain.evidence import Evidence
 from alphapanda.domain.execution import OrderChange
 from alphapanda.domain.signal import MAX_QUANTITY, ExactPrice
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import OrderType, Validity
-from alphapanda.ledger.query_orders import OrderRecord
+from alphapanda.ledger.query_orders import OrderDetail
 from api.schemas.base import PRICE_SCHEMA, In, ListOut, Moment, Note, Out, Rupees, Word, exact_number
 from api.schemas.signals import SignalOrderOut
 from api.schemas.terms import EXAMPLE_TERMS, TermsOut
@@ -69,19 +70,26 @@ class OrderDetailOut(OrderOut):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{**_EXAMPLE, "live": True, "next_step": "Waits for the broker to fill or end it."}]
+            "examples": [
+                {**_EXAMPLE, "live": True, "next_step": "Waits for the broker to fill or end it.", "evidence": None}
+            ]
         }
     )
 
     live: bool = Field(description="Whether the workflow answered; otherwise all is from the ledger.")
     next_step: str = Field(description="What happens next, for people.")
+    evidence: Evidence | None = Field(
+        description="Where its outcome was in doubt, or it was replaced at the broker: what was sent and what was "
+        "answered, and what the broker's book said and when."
+    )
 
     @classmethod
-    def of(cls, record: OrderRecord, status: OrderStatus | None, next_step: str) -> Self:
+    def of(cls, record: OrderDetail, status: OrderStatus | None, next_step: str) -> Self:
         facts: dict[str, Any] = {
             **OrderOut.model_validate(record).model_dump(),
             "live": status is not None,
             "next_step": next_step,
+            "evidence": status.evidence if status and status.evidence else record.evidence,
         }
         if status is not None:
             facts |= _facts(status)

@@ -5,11 +5,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alphapanda.domain.reasons import NOTES, ReasonCode
 from alphapanda.domain.states import TERMINAL, TRANSITIONS, OrderState
 
 
 async def transitions_taken(engine: AsyncEngine) -> set[tuple[OrderState, OrderState]]:
-    rows = await _rows(engine, "SELECT DISTINCT from_state, to_state FROM order_events WHERE from_state IS NOT NULL")
+    rows = await _rows(engine, "SELECT DISTINCT from_state, to_state FROM order_events WHERE from_state <> to_state")
     return {(OrderState(row.from_state), OrderState(row.to_state)) for row in rows}
 
 
@@ -35,7 +36,10 @@ async def _events_chain(engine: AsyncEngine) -> None:
         else:
             assert event.seq == before.seq + 1, f"{event.order_id}: event {event.seq} follows {before.seq}"
             assert event.from_state == before.to_state, f"{event.order_id}: {event.seq} does not start where it was"
-            assert OrderState(event.to_state) in TRANSITIONS[OrderState(event.from_state)], event
+            if event.from_state == event.to_state:
+                assert ReasonCode(event.reason_code) in NOTES, event
+            else:
+                assert OrderState(event.to_state) in TRANSITIONS[OrderState(event.from_state)], event
         last[event.order_id] = event
     for order in await _rows(engine, "SELECT * FROM orders"):
         assert (order.seq, order.state) == (last[order.order_id].seq, last[order.order_id].to_state)

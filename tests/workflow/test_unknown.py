@@ -13,12 +13,22 @@ from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import OrderType, Validity
 from tests.rehearsal import Rehearsal
 from tests.workflow.conftest import Rehearse
-from tests.workflow.support import RESTING, arm, at_exchange, edit_book, refused, resting
+from tests.workflow.support import (
+    RESTING,
+    arm,
+    at_exchange,
+    details,
+    edit_book,
+    eventually,
+    refused,
+    resting,
+    status,
+)
 
 S = OrderState
 ANNA = "anna"
 
-QUICK: dict[str, Any] = {"resolve_interval_s": 0.05, "resolve_timeout_s": 0.6}
+QUICK: dict[str, Any] = {"resolve_interval_s": 0.05, "resolve_timeout_s": 0.6, "absent_after_s": 0}
 SLOW: dict[str, Any] = {"resolve_interval_s": 0.05, "resolve_timeout_s": 60}
 
 
@@ -154,6 +164,106 @@ async def test_an_unknown_order_with_a_cancel_is_never_sent_again(rehearse_with:
         await desk.desk.cancel(order, CancelCommand(actor=ANNA))
         await desk.until(order, S.PARKED)
         assert await at_exchange(desk, order) == []
+
+
+async def test_an_absence_is_not_proved_before_the_book_had_time_to_show_the_order(rehearse_with: Rehearse) -> None:
+    async with rehearse_with(orders={**QUICK, "resend_when_absent": True, "absent_after_s": 2.5}) as desk:
+        await arm(desk, PaperFault.LOSE_REQUEST)
+        order = await desk.send()
+        await desk.until(order, S.FILLED)
+        events = {event.seq: event for event in await desk.events(order)}
+        (again,) = (each for each in events.values() if each.reason_code == "SUBMIT_PROVED_ABSENT")
+        assert (again.at - events[again.seq - 1].at).total_seconds() >= 2.5
+        assert len(await at_exchange(desk, order)) == 1
+
+
+async def test_a_book_that_lags_longer_than_the_search_does_not_get_the_order_twice(rehearse_with: Rehearse) -> None:
+    async with rehearse_with(orders={**QUICK, "resend_when_absent": True, "absent_after_s": 60}) as desk:
+        await arm(desk, PaperFault.HIDE_FROM_BOOK, hide_s=2.0)
+        order = await desk.send()
+        await desk.until(order, S.FILLED)
+        assert (await desk.path(order)).count("SUBMITTING") == 1
+        assert len(await at_exchange(desk, order)) == 1
+
+
+# --- taken by the broker, not passed on -------------------------------------------------------------------------
+
+
+async def stuck(desk: Rehearsal, **terms: Any) -> OrderId:
+    """An order that the broker's book shows as pending, after a lost answer."""
+    await arm(desk, PaperFault.HIDE_FROM_BOOK, hide_s=3600.0)
+    order = await desk.send(**{**RESTING, **terms})
+    await desk.until(order, S.UNKNOWN)
+    await edit_book(desk, order, status="PENDING", hidden_until=None)
+    return order
+
+
+async def test_an_order_stuck_at_the_broker_is_parked_and_never_sent_again(rehearse_with: Rehearse) -> None:
+    async with rehearse_with(orders={**QUICK, "resolve_timeout_s": 1.5, "resend_when_absent": True}) as desk:
+        order = await stuck(desk)
+        row = await desk.until(order, S.PARKED)
+        assert row.reason_code == "RESOLVE_STUCK_AT_BROKER"
+        assert (await status(desk, order)).next_step.startswith("The broker has it and has not passed it on")
+        # Not even by a person: its row is found, and it is in doubt again.
+        await desk.desk.resolve(order, resolve(S.SUBMITTING))
+        await edit_book(desk, order, status="OPEN")
+        await desk.until(order, S.OPEN)
+        assert len(await at_exchange(desk, order)) == 1
+
+
+async def test_an_order_stuck_at_the_broker_is_adopted_as_soon_as_it_moves(rehearse_with: Rehearse) -> None:
+    async with rehearse_with(orders=SLOW) as desk:
+        order = await stuck(desk)
+
+        async def seen_pending() -> bool:
+            evidence = (await status(desk, order)).evidence
+            return evidence is not None and bool(evidence.searches) and evidence.searches[-1].pending > 0
+
+        await eventually(seen_pending)
+        assert (await desk.row(order)).state == S.UNKNOWN
+        await edit_book(desk, order, status="OPEN")
+        row = await desk.until(order, S.OPEN)
+        assert row.reason_code == "RESOLVED_FROM_BOOK"
+
+
+async def test_a_cancel_of_an_order_stuck_at_the_broker_is_asked_for_as_soon_as_it_is_known(
+    rehearse_with: Rehearse,
+) -> None:
+    async with rehearse_with(orders=SLOW) as desk:
+        order = await stuck(desk)
+        await desk.desk.cancel(order, CancelCommand(actor=ANNA))
+        await edit_book(desk, order, status="OPEN")
+        await desk.until(order, S.CANCELLED)
+        (there,) = await at_exchange(desk, order)
+        assert there.status == "CANCELLED"
+
+
+# --- evidence ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_parked_order_shows_what_was_sent_and_what_the_book_said(rehearse_with: Rehearse) -> None:
+    async with rehearse_with(orders=QUICK) as desk:
+        order = await parked(desk, **RESTING)
+        row = await desk.row(order)
+        (sent,) = row.evidence["sent"]
+        assert (sent["attempt"], sent["tag"], sent["outcome"]) == (1, row.tag, "AMBIGUOUS")
+        assert sent["terms"] == "BUY 10 NSE:INFY @ 1400.00"
+        assert "rehearsed" in sent["answer"]
+        (search,) = row.evidence["searches"]
+        assert search["reads"] == search["absent"] >= 2
+        assert search["last"] == "absent"
+        told = (await status(desk, order)).evidence
+        assert told is not None
+        assert told.model_dump(mode="json") == row.evidence
+        assert "absent in" in await details(desk, row.workflow_id)
+        await desk.desk.resolve(order, resolve(S.SUBMITTING))
+        await desk.until(order, S.OPEN)
+        assert [each["outcome"] for each in (await desk.row(order)).evidence["sent"]] == ["AMBIGUOUS", "DONE"]
+
+
+async def test_an_order_without_a_doubt_has_no_evidence(rehearsal: Rehearsal) -> None:
+    order = await rehearsal.send()
+    assert (await rehearsal.until(order, S.FILLED)).evidence is None
 
 
 # --- parked: a person decides ----------------------------------------------------------------------------------
