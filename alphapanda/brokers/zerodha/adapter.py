@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -12,7 +11,7 @@ from alphapanda.brokers.zerodha.changing import Changes
 from alphapanda.brokers.zerodha.client import KiteClient
 from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
 from alphapanda.brokers.zerodha.placing import Placing
-from alphapanda.brokers.zerodha.reading import Reads, understood
+from alphapanda.brokers.zerodha.reading import Reads
 from alphapanda.brokers.zerodha.ticker import TickerTiming
 from alphapanda.brokers.zerodha.updates import OrderUpdates
 from alphapanda.domain.execution import (
@@ -100,18 +99,17 @@ class ZerodhaBroker:
 
     async def positions(self) -> Sequence[PositionReport]:
         """Open positions by Kite's net count. Those of products or exchanges not traded here are left out."""
-        found: Any = await self._client.read(lambda kite: kite.positions()["net"])
-        read = understood(lambda: rows.read_all(found, rows.position, "positions"))
+        read = await self._client.read(
+            lambda kite: rows.read_all(kite.positions()["net"], rows.position, "positions")
+        )  # fmt: skip
         return [position for position in read.rows if position.quantity]
 
     async def holdings(self) -> Sequence[HoldingReport]:
-        found: Any = await self._client.read(lambda kite: kite.holdings())
-        read = understood(lambda: rows.read_all(found, rows.holding, "holdings"))
+        read = await self._client.read(lambda kite: rows.read_all(kite.holdings(), rows.holding, "holdings"))
         return [holding for holding in read.rows if holding.quantity]
 
     async def margins(self) -> MarginReport:
-        found: Any = await self._client.read(lambda kite: dict(kite.margins()))
-        return understood(lambda: rows.margins(found))
+        return await self._client.read(lambda kite: rows.margins(kite.margins()))
 
     async def session(self) -> SessionReport:
         """Asked of Kite each time. A session that Kite calls dead is forgotten; one that cannot be asked is UNKNOWN."""
@@ -157,7 +155,7 @@ class ZerodhaBroker:
         except Exception as error:  # it stays dead, whether or not it could be deleted
             _log.warning("the dead session could not be deleted", broker=self._name, error=type(error).__name__)
 
-    async def _socket_refused(self, detail: str) -> None:
+    async def _socket_refused(self, detail: str) -> bool:
         """A refused socket is a dead session, or a plan without one: only Kite's REST side can tell which."""
         session = await self.session()
         if session.state is SessionState.ACTIVE:
@@ -165,5 +163,6 @@ class ZerodhaBroker:
                 "Kite refuses the order-update socket of a live session (a plan without it?); the book is read instead",
                 broker=self._name, detail=detail,
             )  # fmt: skip
-            return
+            return False
         await self._on_session_lost(detail if session.state is SessionState.UNKNOWN else session.detail or detail)
+        return True

@@ -5,13 +5,14 @@ the caller's tag. They are one order to everybody above, under one id: the slice
 that of the row placed first.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from alphapanda.brokers.protocol import BrokerUnavailable
-from alphapanda.brokers.zerodha.rows import Entry, Raw, entry, read_all
+from alphapanda.brokers.zerodha.rows import Entry, Raw, entry, read_all, trade
 from alphapanda.brokers.zerodha.values import is_our_form, tags_of
 from alphapanda.domain.execution import BookStatus, OrderReport, TradeReport
 from alphapanda.domain.ids import Tag
@@ -126,6 +127,10 @@ class Book:
         self.groups = grouped(read.rows)
         self._unreadable = read.unreadable
         self._by_id = {each: group for group in self.groups for each in group.ids}
+        self._by_tag: defaultdict[str, list[Entry]] = defaultdict(list)
+        for each in read.rows:
+            for tag in each.tags:
+                self._by_tag[tag].append(each)
 
     def by_id(self, broker_order_id: str) -> Group | None:
         """Raises BrokerUnavailable where the order is there and cannot be read: that is not absent."""
@@ -138,7 +143,7 @@ class Book:
         """The rows that carry the tag in either field; None: the book, read in full, has none."""
         if _carries(self._unreadable, tag):
             raise BrokerUnavailable(f"an order with tag {tag} is in the book in a form that cannot be read")
-        found = [each for group in self.groups for each in group.entries if tag in each.tags]
+        found = self._by_tag.get(tag)
         return Group(tuple(sorted(found, key=_order))) if found else None
 
 
@@ -169,3 +174,22 @@ def _order(each: Entry) -> tuple[float, int, str]:
 
 def _carries(rows: Iterable[Raw], tag: str) -> bool:
     return any(tag in tags_of(row) for row in rows)
+
+
+class TradeBook:
+    """One reading of the trade book."""
+
+    def __init__(self, rows: object, *, now: datetime) -> None:
+        """Raises UnreadableRow when `rows` is no list of rows at all."""
+        read = read_all(rows, lambda row: trade(row, now=now), "trade book")
+        self.trades = read.rows
+        self._unreadable = frozenset(str(row.get("order_id")) for row in read.unreadable)
+        self._by_order: defaultdict[str, list[TradeReport]] = defaultdict(list)
+        for each in read.rows:
+            self._by_order[each.broker_order_id].append(each)
+
+    def of(self, group: Group) -> list[TradeReport]:
+        """The executions of all its rows. Raises BrokerUnavailable where one of them cannot be read."""
+        if not self._unreadable.isdisjoint(group.ids):
+            raise BrokerUnavailable(f"a trade of order {group.broker_order_id} came in a form that cannot be read")
+        return [each for order_id in sorted(group.ids) for each in self._by_order.get(order_id, ())]

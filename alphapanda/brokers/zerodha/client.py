@@ -22,6 +22,7 @@ from alphapanda.brokers.protocol import (
 from alphapanda.brokers.zerodha.lanes import Lane
 from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
 from alphapanda.brokers.zerodha.outcomes import Reply, error_by, row_of
+from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
 from alphapanda.live.limits import CallKind
 from alphapanda.redaction import hide
@@ -200,6 +201,8 @@ def _made(opened: _Opened, exchange: "Exchange", token: AccessToken | None, do: 
     try:
         with opened.call_of(exchange):
             value = do(kite)
+    except AlphaPandaError as error:  # ours: what `do` made of the answer
+        return exchange.reply(failure=type(error).__name__, reason=str(error))
     except Exception as error:
         return exchange.reply(failure=type(error).__name__)
     return exchange.reply(value=value)

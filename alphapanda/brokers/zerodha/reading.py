@@ -3,24 +3,24 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
 
-from alphapanda.brokers.protocol import BrokerRejected, BrokerUnavailable
-from alphapanda.brokers.zerodha import rows
-from alphapanda.brokers.zerodha.book import Book, Group
-from alphapanda.brokers.zerodha.client import Kite, KiteClient
+from alphapanda.brokers.protocol import BrokerRejected
+from alphapanda.brokers.zerodha.book import Book, Group, TradeBook
+from alphapanda.brokers.zerodha.client import KiteClient
 from alphapanda.brokers.zerodha.coalesced import Coalesced
-from alphapanda.brokers.zerodha.rows import Read, UnreadableRow
+from alphapanda.brokers.zerodha.rows import entry, read_all
 from alphapanda.brokers.zerodha.slices import Shortfall
 from alphapanda.domain.execution import OrderReport, TradeReport
 from alphapanda.domain.ids import Tag
 
 _MOST_SHORTFALLS = 1000
-_T = TypeVar("_T")
 
 
 class Reads:
-    """Orders and trades. Two calls serve any number of orders: Kite has no lookup by tag, and 10 reads a second."""
+    """Orders and trades. Two calls serve any number of orders: Kite has no lookup by tag, and 10 reads a second.
+
+    Books are made in the thread that reads them: 5,000 orders, a day's most, take a tenth of a second.
+    """
 
     def __init__(self, client: KiteClient, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -51,13 +51,10 @@ class Reads:
         return group if group is not None else await self._from_history(broker_order_id)
 
     async def whole(self, group: Group) -> OrderReport:
-        """The order with its trades. Raises BrokerUnavailable where one of them cannot be read."""
+        """The order with its trades."""
         if not group.report().filled_quantity:
             return self._told(group, ())
-        trades = await self._trades.get()
-        if any(str(row.get("order_id")) in group.ids for row in trades.unreadable):
-            raise BrokerUnavailable(f"a trade of order {group.broker_order_id} came in a form that cannot be read")
-        return self._told(group, [trade for trade in trades.rows if trade.broker_order_id in group.ids])
+        return self._told(group, (await self._trades.get()).of(group))
 
     async def trades(self) -> list[TradeReport]:
         """All executions, each under the id that its order has in `orders()`."""
@@ -66,7 +63,7 @@ class Reads:
         order_of = {each: group.broker_order_id for group in book.groups for each in group.ids}
         return [
             trade.model_copy(update={"broker_order_id": order_of.get(trade.broker_order_id, trade.broker_order_id)})
-            for trade in read.rows
+            for trade in read.trades
         ]
 
     async def close(self) -> None:
@@ -79,34 +76,19 @@ class Reads:
         return report if shortfall is None else shortfall.told_in(report, group)
 
     async def _read_book(self) -> Book:
-        found = await self._client.read(_orders)
-        return understood(lambda: Book(found, now=self._now()))
+        return await self._client.read(lambda kite: Book(kite.orders(), now=self._now()))
 
-    async def _read_trades(self) -> Read[TradeReport]:
-        found = await self._client.read(_trades)
-        return understood(lambda: rows.read_all(found, lambda row: rows.trade(row, now=self._now()), "trade book"))
+    async def _read_trades(self) -> TradeBook:
+        return await self._client.read(lambda kite: TradeBook(kite.trades(), now=self._now()))
 
     async def _from_history(self, broker_order_id: str) -> Group | None:
         try:
-            history: Any = await self._client.read(lambda kite: kite.order_history(broker_order_id))
+            return await self._client.read(lambda kite: _last(kite.order_history(broker_order_id), self._now()))
         except BrokerRejected:
             return None
-        if not isinstance(history, list) or not history:
-            return None
-        return understood(lambda: Group((rows.entry(history[-1], now=self._now()),)))
 
 
-def understood(build: Callable[[], _T]) -> _T:
-    """An answer of another shape than documented says nothing: it is not an empty book."""
-    try:
-        return build()
-    except UnreadableRow as error:
-        raise BrokerUnavailable(f"the broker's answer cannot be read: {error}") from error
-
-
-def _orders(kite: Kite) -> Any:
-    return kite.orders()
-
-
-def _trades(kite: Kite) -> Any:
-    return kite.trades()
+def _last(history: object, now: datetime) -> Group | None:
+    """The order as its newest line has it."""
+    entries = read_all(history, lambda row: entry(row, now=now), "order history").rows
+    return Group(entries[-1:]) if entries else None

@@ -169,8 +169,10 @@ def holding(row: Raw) -> HoldingReport:
     )
 
 
-def margins(segments: Mapping[str, Any]) -> MarginReport:
+def margins(segments: object) -> MarginReport:
     """Equity and commodity together, as far as enabled. Raises UnreadableRow."""
+    if not isinstance(segments, dict):
+        raise UnreadableRow(f"the margins came as {type(segments).__name__}, not by segment")
     enabled = [segment for segment in segments.values() if isinstance(segment, dict) and segment.get("enabled")]
 
     def total(*path: str) -> Decimal:

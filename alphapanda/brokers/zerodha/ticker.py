@@ -23,13 +23,14 @@ _REFUSED = 403
 
 
 class TickerState(StrEnum):
-    """Where the socket stands. AUTH_DEAD is left by a new login only."""
+    """Where the socket stands. AUTH_DEAD is left by a new login only, REFUSED (the session lives) also in time."""
 
     WAITING_FOR_LOGIN = "WAITING_FOR_LOGIN"
     CONNECTING = "CONNECTING"
     OPEN = "OPEN"
     BACKING_OFF = "BACKING_OFF"
     AUTH_DEAD = "AUTH_DEAD"
+    REFUSED = "REFUSED"
     STOPPED = "STOPPED"
 
 
@@ -42,13 +43,15 @@ class TickerTiming:
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 30.0
     token_poll_s: float = 5.0
+    refused_s: float = 600.0
 
 
 class Ticker:
     """One socket for one account. Callbacks are called on the event loop; `on_order_update` must not block.
 
-    `on_open` is called after every (re)connection, beside the socket's work. `on_refused` is called once per session
-    whose socket was refused with 403; nothing is tried again until `tokens` has another session.
+    `on_open` is called after every (re)connection, beside the socket's work. `on_refused` is called when a session's
+    socket was refused with 403, and says whether that session is dead: then nothing is tried again until `tokens` has
+    another. The socket of a session that lives is tried again after `refused_s`.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Ticker:
         *,
         on_open: Callable[[], Awaitable[None]],
         on_order_update: Callable[[dict[str, Any]], None],
-        on_refused: Callable[[str], Awaitable[None]],
+        on_refused: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._name = name
         self._api_key = api_key
@@ -83,18 +86,21 @@ class Ticker:
                 self.state = TickerState.CONNECTING
                 ended = await self._live(token)
                 if ended.status == _REFUSED:
-                    refused = token
-                    await self._refuse(token, ended)
+                    refused = await self._refuse(token, ended)
                 elif ended is not _NEW_SESSION:
                     await self._back_off(ended)
         finally:
             self.state = TickerState.STOPPED
 
     async def _other_than(self, refused: AccessToken | None) -> AccessToken:
-        """The stored session, as soon as there is one that was not refused."""
+        """The stored session, as soon as there is one that was not refused, or was so long enough ago."""
+        loop = asyncio.get_running_loop()
+        again_at = loop.time() + self._timing.refused_s
         while True:
             token = await self._stored()
             if token is not None and (refused is None or token.opened_at != refused.opened_at):
+                return token
+            if token is not None and self.state is TickerState.REFUSED and loop.time() >= again_at:
                 return token
             if refused is None:
                 self.state = TickerState.WAITING_FOR_LOGIN
@@ -168,16 +174,19 @@ class Ticker:
         except Exception as error:
             _log.warning("an order update was not taken; the book has it", broker=self._name, error=_named(error))
 
-    async def _refuse(self, token: AccessToken, ended: Ended) -> None:
+    async def _refuse(self, token: AccessToken, ended: Ended) -> AccessToken | None:
+        """The session not to be tried now; None where a login overtook the refusal."""
         stored = await self._stored()
         if stored is not None and stored.opened_at != token.opened_at:
-            return  # a login overtook it: the new session is tried at once
+            return None
         self.state = TickerState.AUTH_DEAD
-        _log.warning("the socket was refused; waiting for a login", broker=self._name, detail=ended.detail)
+        _log.warning("the socket was refused", broker=self._name, detail=ended.detail)
         try:
-            await self._on_refused(ended.detail)
+            if not await self._on_refused(ended.detail):
+                self.state = TickerState.REFUSED
         except Exception as error:
             _log.warning("the lost session could not be told", broker=self._name, error=_named(error))
+        return token
 
     def _settle(self, opened_at: float) -> None:
         """Only a connection that held begins again with the shortest pause: one that is cut at once is no success."""

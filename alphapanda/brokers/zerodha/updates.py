@@ -32,7 +32,7 @@ class OrderUpdates:
         *,
         on_update: Callable[[OrderReport], Awaitable[None]],
         on_reconnect: Callable[[], Awaitable[None]],
-        on_refused: Callable[[str], Awaitable[None]],
+        on_refused: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._wanted = settings.order_updates
         self._now = now

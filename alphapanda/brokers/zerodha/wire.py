@@ -58,7 +58,8 @@ class Exchange:
     def answered(self, response: requests.Response) -> None:
         self._response = response
 
-    def reply(self, *, value: Any = None, failure: str | None = None) -> Reply:
+    def reply(self, *, value: Any = None, failure: str | None = None, reason: str = "") -> Reply:
+        """`reason`: in our words, where the answer itself gives none."""
         with self._lock:
             sent = self._sent
         response = self._response
@@ -71,7 +72,7 @@ class Exchange:
             status=response.status_code,
             content_type=response.headers.get("content-type", ""),
             error_type=_text(body.get("error_type")) or None,
-            message=_text(body.get("message")),
+            message=_text(body.get("message")) or reason,
             retry_after_s=_seconds(response.headers.get("retry-after")),
             failure=failure,
             value=value,

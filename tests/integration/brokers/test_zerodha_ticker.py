@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -42,7 +42,12 @@ LONG_S = 600.0
 """What must not be the cause of anything in a test lasts longer than the test."""
 
 QUICK = TickerTiming(
-    stale_after_s=LONG_S, open_within_s=LONG_S, first_backoff_s=0.02, longest_backoff_s=0.1, token_poll_s=0.02
+    stale_after_s=LONG_S,
+    open_within_s=LONG_S,
+    first_backoff_s=0.02,
+    longest_backoff_s=0.1,
+    token_poll_s=0.02,
+    refused_s=LONG_S,
 )
 
 
@@ -112,6 +117,7 @@ class Heard:
     connections: int = 0
     refusals: list[str] = field(default_factory=list)
     fail: bool = False
+    session_is_dead: bool = True
 
     async def update(self, report: OrderReport) -> None:
         self.updates.append(report)
@@ -123,8 +129,9 @@ class Heard:
         if self.fail:
             raise RuntimeError("the book cannot be read")
 
-    async def refused(self, detail: str) -> None:
+    async def refused(self, detail: str) -> bool:
         self.refusals.append(detail)
+        return self.session_is_dead
 
 
 @asynccontextmanager
@@ -250,6 +257,16 @@ async def test_a_refused_session_is_told_once_and_not_tried_again_until_a_login(
     assert len(heard.refusals) == 1
     assert "403" in heard.refusals[0]
     assert line.tokens == [ACCESS_TOKEN, "the-next-token"]
+
+
+async def test_a_refused_socket_of_a_living_session_is_tried_again_in_time(line: Line) -> None:
+    line.refuse_with = HTTPStatus.FORBIDDEN
+    heard = Heard(session_is_dead=False)
+    async with updates(ws(line), heard, timing=replace(QUICK, refused_s=0.1)) as made:
+        await until(lambda: made.ticker.state is TickerState.REFUSED)
+        await until(lambda: len(line.tokens) == 2)
+        line.refuse_with = None
+        await until(lambda: heard.connections == 1)
 
 
 async def test_a_login_that_overtook_the_refusal_is_tried_at_once() -> None:
