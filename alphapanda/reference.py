@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alphapanda.domain.reasons import ReasonCode
 from alphapanda.domain.states import MEANINGS, TRANSITIONS, OrderState
+from alphapanda.reconciliation.outcome import DriftKind
 
 
 def lifecycle_table() -> str:
@@ -26,11 +27,17 @@ def reason_table() -> str:
     return "\n".join(["| code | meaning |", "|---|---|", *rows])
 
 
+def drift_table() -> str:
+    """Every kind of drift with what it means."""
+    rows = [f"| `{kind.value}` | {kind.meaning} |" for kind in DriftKind]
+    return "\n".join(["| kind | meaning |", "|---|---|", *rows])
+
+
 def _states(states: frozenset[OrderState]) -> str:
     return ", ".join(f"`{state}`" for state in OrderState if state in states)
 
 
-TABLES = {"lifecycle": lifecycle_table, "reasons": reason_table}
+TABLES = {"lifecycle": lifecycle_table, "reasons": reason_table, "drift": drift_table}
 
 
 def rendered(text: str) -> str:
