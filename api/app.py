@@ -15,7 +15,7 @@ from api.docs import render
 from api.limits import BodyLimitMiddleware
 from api.openapi import document
 from api.problems import UnexpectedErrorMiddleware, add_problem_handlers
-from api.routers import brokers, callbacks, health, instruments, orders, portfolios, signals, strategies
+from api.routers import brokers, callbacks, drift, health, instruments, orders, portfolios, signals, strategies
 from api.services import Services
 
 PREFIX = "/api/v1"
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     guarded = APIRouter(prefix=PREFIX, dependencies=[Security(bearer_scheme)])
-    for part in (signals, orders, portfolios, brokers, instruments, strategies):
+    for part in (signals, orders, portfolios, brokers, drift, instruments, strategies):
         guarded.include_router(part.router)
     # Before the others: /brokers/zerodha/postback is no /brokers/{broker}/….
     app.include_router(callbacks.router, prefix=PREFIX)
