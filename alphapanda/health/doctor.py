@@ -37,23 +37,22 @@ async def examine() -> Report:
     except SettingsError as error:
         return Report((check_python(), failed("settings", redact_text(error.message), error.next_action)), {})
     hide_secrets_of(settings)
-    brokers = settings.active_brokers
+    through_api = await asyncio.to_thread(check_api, settings)
+    brokers = through_api.brokers or settings.active_brokers
     checks = [
         check_python(),
         ok("settings", f"{settings.environment}, brokers {', '.join(brokers)}, feed {settings.feed.source}"),
         check_data_dir(settings.data_dir),
         check_disk(settings.data_dir),
     ]
-    through_api = asyncio.to_thread(check_api, settings)
     try:
         endpoints = resolve_endpoints(settings)
     except AlphaPandaError as error:
         checks.append(failed("servers", error.message, error.next_action))
-        return Report((*checks, *await through_api), {"api": api_url(settings)})
-    found = await asyncio.gather(
-        check_postgres(endpoints), check_redis(endpoints, brokers), check_temporal(endpoints), through_api
-    )
-    return Report((*checks, *(check for group in found for check in group)), _public(settings, endpoints))
+        return Report((*checks, *through_api.checks), {"api": api_url(settings)})
+    found = await asyncio.gather(check_postgres(endpoints), check_redis(endpoints, brokers), check_temporal(endpoints))
+    servers = (check for group in found for check in group)
+    return Report((*checks, *servers, *through_api.checks), _public(settings, endpoints))
 
 
 def _public(settings: Settings, endpoints: Endpoints) -> dict[str, str]:

@@ -54,7 +54,7 @@ class WholeDesk:
         self.program: Program | None = None
         self._folder = folder
         self._options = options
-        self._variables = environment(DATA_DIR=str(self.data), **settings)
+        self.variables = environment(DATA_DIR=str(self.data), **settings)
         self._starts = 0
         self._api: httpx.AsyncClient | None = None
         self._engine: LedgerEngine | None = None
@@ -81,7 +81,7 @@ class WholeDesk:
             return
         await self._let_go()
         self._starts += 1
-        self.program = Program([*UP, *self._options], self._folder / f"said-{self._starts}", self._variables)
+        self.program = Program([*UP, *self._options], self._folder / f"said-{self._starts}", self.variables)
         said = await asyncio.to_thread(self.program.until_it_says, READY)
         found = re.search(r"^  API {2,}(\S+)$", said, re.MULTILINE)
         assert found is not None
@@ -91,6 +91,11 @@ class WholeDesk:
         )
         assert self.endpoints.database_url is not None
         self._engine = create_ledger_engine(self.endpoints.database_url, pool_size=2)
+
+    async def stop(self) -> None:
+        """As Ctrl-C does."""
+        assert self.program is not None
+        assert await asyncio.to_thread(self.program.stop) == 0
 
     async def close(self) -> None:
         if self.program is not None and self.program.process.poll() is None:
