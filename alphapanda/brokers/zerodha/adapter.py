@@ -73,6 +73,7 @@ class ZerodhaBroker:
 
     async def run(self) -> None:
         """Listen to order updates until cancelled. Outlives the network, the ledger and the session."""
+        await self._client.prepare()
         await self._updates.run()
 
     async def place(self, request: OrderRequest) -> Placement:

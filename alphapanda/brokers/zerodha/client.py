@@ -74,6 +74,10 @@ class KiteClient:
         self._live: dict[asyncio.Future[Reply], Exchange] = {}
         self._closed = False
 
+    async def prepare(self) -> None:
+        """Import what calls need, so that the first order does not wait for it."""
+        await self._open()
+
     async def token(self) -> AccessToken:
         """The session as stored now. Raises NotAuthenticated without one, BrokerUnavailable where none can be read."""
         try:
