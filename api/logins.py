@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from activities.messages import BrokerStatus, SessionCommand
 from alphapanda.brokers.factory import build_broker
-from alphapanda.brokers.protocol import AmbiguousOutcome, NotAuthenticated
+from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerUnavailable, NotAuthenticated
 from alphapanda.domain.execution import SessionReport
 from alphapanda.domain.ids import Broker
 from alphapanda.live.quotes import LiveUnavailable
@@ -68,6 +68,8 @@ async def _exchange(services: Services, broker: Broker, request_token: str) -> S
         raise LoginRefused(error.message) from error
     except AmbiguousOutcome as error:
         raise LoginUnclear(error.message) from error
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(error.message, next_action="Log in again once the broker answers.") from error
     finally:
         await adapter.close()
 
