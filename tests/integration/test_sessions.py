@@ -20,7 +20,7 @@ from alphapanda.settings import Settings
 
 ZERODHA, PAPER = Broker("zerodha"), Broker("paper")
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
-TOKEN = "aCcEsStOkEn0123456789"
+TOKEN = "the-access-token-of-a-test"
 
 
 @pytest.fixture
