@@ -125,6 +125,14 @@ class SupervisedChild:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def crash(self) -> bool:
+        """SIGKILL to the process alone: it has died, and is started again. False where none runs now."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return False
+        process.send_signal(signal.SIGKILL)
+        return True
+
     async def _live(self) -> tuple[int, int | None, str]:
         """One life: exit status, process id, and why it could not even start."""
         try:

@@ -150,6 +150,10 @@ class Desk:
         if self._supervisor is not None:
             self._supervisor.kill()
 
+    def crash(self, name: str) -> bool:
+        """SIGKILL to one of our processes (`broker-zerodha`), to rehearse its death. False where it does not run now."""
+        return self._supervisor is not None and self._supervisor.crash(name)
+
     async def _migrate(self, database_url: str) -> None:
         from alphapanda.ledger.migrate import upgrade  # noqa: PLC0415 - loaded while the servers start
 

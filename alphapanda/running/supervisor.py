@@ -38,6 +38,10 @@ class Supervisor:
         tasks = [self._tasks[each.child.name] for each in chosen if each.child.name in self._tasks]
         await asyncio.gather(*tasks)
 
+    def crash(self, name: str) -> bool:
+        """SIGKILL to a child, which is then started again as after any death. False where it does not run now."""
+        return any(each.crash() for each in self._children if each.child.name == name)
+
     def kill(self) -> None:
         """No more draining: everything ends now. `stop` then returns at once."""
         for each in self._children:
