@@ -15,6 +15,7 @@ from alphapanda.commands import (
     paper,
     positions,
     programs,
+    rehearse,
     replay,
     signals,
     up,
@@ -41,7 +42,7 @@ def version() -> None:
     typer.echo(__version__)
 
 
-for single in (up, doctor, programs, replay, positions, login, kite_sim):
+for single in (up, doctor, programs, rehearse, replay, positions, login, kite_sim):
     app.add_typer(single.app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(signals.app, name="signals")

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alphapanda.kitesim import rows
+from alphapanda.kitesim.orders import JobKind
 
 if TYPE_CHECKING:
     from alphapanda.kitesim.account import Account
@@ -14,7 +15,7 @@ def state(account: "Account", tickers: "Tickers") -> dict[str, Any]:
     """JSON-able. Money in `cash` is text, exact; `orders` are Kite's rows plus whether they are visible and stuck.
 
     `placements` counts accepted placements by tag: slices and legs of one request are one. `duplicates` are the tags
-    with more than one.
+    with more than one. `to_be_placed` counts orders that will come into being by themselves (`timed-out-400`).
     """
     book, user, now = account.book, account.settings.user_id, account.now()
     placements = placements_by_tag(account)
@@ -35,6 +36,7 @@ def state(account: "Account", tickers: "Tickers") -> dict[str, Any]:
         "market_open": account.exchange.is_open,
         "session": {"open": account.sessions.is_open, "opened": account.sessions.state.opened},
         "pending": len(book.jobs),
+        "to_be_placed": sum(job.kind is JobKind.PLACE for job in book.jobs.values()),
         "counters": {
             "requests": dict(account.requests),
             "accepted": len({order.placement for order in book.orders.values() if order.is_of_app}),

@@ -1,0 +1,1 @@
+"""Rehearsing a bad day: a scripted storm on a whole desk whose Zerodha is the simulator, and the verdict on it."""
