@@ -37,6 +37,7 @@ async def replace(life: OrderLife, inbox: Inbox, request: Request, terms: OrderT
             f"it was modified {life.modifications} times, which is all the broker allows, and {unfit}: "
             "cancel it and send a new signal",
         )
+        life.mark(modify_requested=False)  # what was reserved for the change is given back
         await life.flush()
         return
     life.mark(modify_requested=True)
@@ -86,12 +87,12 @@ async def _cancelled(life: OrderLife, inbox: Inbox) -> OrderReport | None:
     ends = workflow.now() + PATIENCE
     while True:
         result = await request_cancel(life)
+        if result.report is None and result.outcome is not CallOutcome.NOT_AUTHENTICATED:
+            result = await look_up(life)
         if result.outcome is CallOutcome.NOT_AUTHENTICATED:
             await wait_for_login(life, inbox, result)
             ends = workflow.now() + PATIENCE
             continue
-        if result.report is None:
-            result = await look_up(life)
         report = result.report
         if report is not None:
             # As if it worked still: what its end means is decided by whoever asked.

@@ -17,12 +17,13 @@ from activities.messages import (
     SwitchCommand,
 )
 from alphapanda.brokers.paper.faults import PaperFault
-from alphapanda.domain.execution import OrderChange
+from alphapanda.domain.execution import MAX_MODIFICATIONS, OrderChange
 from alphapanda.domain.ids import OrderId
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import TradingSwitch
 from tests.rehearsal import PAPER, Rehearsal
-from tests.workflow.support import arm, fill_behind, nudge, poison, resting
+from tests.workflow.kite_like import kite_like
+from tests.workflow.support import RESTING, arm, edit_book, fill_behind, nudge, poison, resting
 
 S = OrderState
 ANNA = "anna"
@@ -116,6 +117,50 @@ async def failed_by_poison(desk: Rehearsal) -> OrderId:
     return order
 
 
+async def replaced_after_25_modifications(desk: Rehearsal) -> OrderId:
+    order = await resting(desk)
+    for number in range(MAX_MODIFICATIONS + 1):
+        change = OrderChange(price=Decimal(1400 + (number + 1) % 2))
+        await desk.desk.modify(order, ModifyCommand(actor=ANNA, change=change))
+    await desk.until(order, S.OPEN)
+    await desk.quote(1399.0)
+    await desk.until(order, S.FILLED)
+    return order
+
+
+async def unfilled_rest_repriced_then_cancelled(desk: Rehearsal) -> OrderId:
+    await desk.quote(volume=4)
+    order = await desk.send()
+    await desk.until(order, S.CANCELLED)
+    return order
+
+
+async def taken_and_confirmed_by_the_book(desk: Rehearsal) -> OrderId:
+    async with kite_like(desk):
+        order = await desk.send()
+        await desk.until(order, S.FILLED)
+    return order
+
+
+async def stuck_at_the_broker_until_it_moved(desk: Rehearsal) -> OrderId:
+    await arm(desk, PaperFault.HIDE_FROM_BOOK, hide_s=3600.0)
+    order = await resting_unknown(desk)
+    await edit_book(desk, order, status="PENDING", hidden_until=None)
+    await desk.until(order, S.PARKED)
+    await edit_book(desk, order, status="OPEN")
+    await desk.desk.nudge(f"order:{order}")
+    await desk.until(order, S.OPEN)
+    await desk.desk.cancel(order, CancelCommand(actor=ANNA))
+    await desk.until(order, S.CANCELLED)
+    return order
+
+
+async def resting_unknown(desk: Rehearsal) -> OrderId:
+    order = await desk.send(**RESTING)
+    await desk.until(order, S.UNKNOWN)
+    return order
+
+
 async def broker_through_an_outage_and_a_halt(desk: Rehearsal) -> None:
     await desk.desk.session_lost(PAPER, SessionCommand(actor=ANNA))
     order = await desk.send()
@@ -141,6 +186,13 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(parked_and_sent_again_by_a_person, UNRESOLVED),
         Scenario(cancelled_through_temporal),
         Scenario(failed_by_poison),
+        Scenario(replaced_after_25_modifications),
+        Scenario(
+            unfilled_rest_repriced_then_cancelled,
+            {"orders": {"unfilled_market": "reprice", "unfilled_market_after_s": 0.3, "unfilled_market_reprices": 1}},
+        ),
+        Scenario(taken_and_confirmed_by_the_book, {"broker_worker": False}),
+        Scenario(stuck_at_the_broker_until_it_moved, UNRESOLVED),
         Scenario(broker_through_an_outage_and_a_halt),
     )
 }

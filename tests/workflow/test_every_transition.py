@@ -18,7 +18,6 @@ NOT_TAKEN: dict[tuple[OrderState, OrderState], str] = {
     (S.APPROVED, S.CANCELLED): PASSED,
     (S.APPROVED, S.EXPIRED): PASSED,
     (S.APPROVED, S.FAILED): PASSED,
-    (S.AWAITING_AUTH, S.SUBMITTING): "an unsent order goes back through APPROVED, where risk is asked again",
 }
 """Legal, so that a ledger that holds one is not called broken, and not taken by today's workflow."""
 
