@@ -65,7 +65,7 @@ class KiteClient:
         self._api_key, self._api_secret = credentials(settings)
         self._root = plain_root(settings.api_root)
         self._tokens = tokens
-        self._limits = limits
+        self.limits = limits
         for_orders = max(1, settings.threads * 5 // 8)
         self._orders = Lane("order", for_orders, kept=1)
         self._reads = Lane("read", max(1, settings.threads - for_orders))
@@ -159,7 +159,7 @@ class KiteClient:
 
     async def _turn(self, kind: CallKind, within_s: float) -> None:
         try:
-            await self._limits.acquire(kind, within_s=within_s)
+            await self.limits.acquire(kind, within_s=within_s)
         except BrokerError:
             raise
         except Exception as error:
@@ -167,7 +167,7 @@ class KiteClient:
 
     async def _penalise(self, retry_after_s: float) -> None:
         try:
-            await self._limits.penalise(retry_after_s)
+            await self.limits.penalise(retry_after_s)
         except Exception as error:  # the outcome stands, whether or not the others could be told
             _log.warning("the broker's 429 could not be passed on", broker=self._name, error=type(error).__name__)
 

@@ -40,3 +40,7 @@ class Limits(Protocol):
     async def penalise(self, retry_after_s: float) -> None:
         """The broker said 429: nobody calls before that."""
         ...
+
+    def learn_orders_today(self, calls: int) -> None:
+        """The account made at least so many order calls today, by us or by hand."""
+        ...

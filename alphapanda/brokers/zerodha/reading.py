@@ -76,7 +76,10 @@ class Reads:
         return report if shortfall is None else shortfall.told_in(report, group)
 
     async def _read_book(self) -> Book:
-        return await self._client.read(lambda kite: Book(kite.orders(), now=self._now()))
+        book = await self._client.read(lambda kite: Book(kite.orders(), now=self._now()))
+        # The book is of the day: each of its rows was an order call, whoever made it.
+        self._client.limits.learn_orders_today(sum(len(group.entries) for group in book.groups))
+        return book
 
     async def _read_trades(self) -> TradeBook:
         return await self._client.read(lambda kite: TradeBook(kite.trades(), now=self._now()))

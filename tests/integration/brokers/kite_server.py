@@ -183,6 +183,7 @@ class Turns:
 
     asked: list[CallKind] = field(default_factory=list)
     penalties: list[float] = field(default_factory=list)
+    learned: list[int] = field(default_factory=list)
 
     async def acquire(self, kind: CallKind, *, within_s: float) -> None:
         assert within_s > 0
@@ -190,6 +191,9 @@ class Turns:
 
     async def penalise(self, retry_after_s: float) -> None:
         self.penalties.append(retry_after_s)
+
+    def learn_orders_today(self, calls: int) -> None:
+        self.learned.append(calls)
 
 
 def settings_for(root: str, **changes: Any) -> ZerodhaSettings:

@@ -145,6 +145,12 @@ async def test_any_number_of_lookups_share_the_readings_of_the_book(desk: Desk) 
     assert calls.count("GET /trades") <= 2
 
 
+async def test_the_rows_of_the_book_count_as_order_calls_of_the_day(desk: Desk) -> None:
+    desk.book(slice_row("1", quantity=1800), slice_row("2", quantity=1800))
+    await desk.broker.orders()
+    assert desk.turns.learned == [2]
+
+
 async def test_trades_are_not_asked_for_where_nothing_was_filled(desk: Desk) -> None:
     desk.book(order_row("1"))
     report = await desk.broker.find_by_tag(Tag(OURS))
