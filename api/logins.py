@@ -41,7 +41,8 @@ async def login_page(services: Services, broker: Broker) -> LoginOut:
         instructions="Open login_url in a browser within ten minutes and log in. The browser then comes back to the "
         f"redirect URL of your Kite Connect app, which should be this API's /api/v1/brokers/{broker}/callback as that "
         "browser reaches it; it ends the login by itself. Where the browser cannot reach it, copy request_token from "
-        f"the address it was sent to and POST it to /api/v1/brokers/{broker}/session, within minutes.",
+        f"the address it was sent to and, within minutes, POST it to /api/v1/brokers/{broker}/session or run "
+        f"`alphapanda login --broker {broker} --request-token …`.",
     )
 
 

@@ -61,8 +61,10 @@ class BookWatch:
             log.info("the session lives", broker=self._broker)
             await self._desk.session_opened(self._broker, SessionCommand(actor=actor, detail=detail, at=asked_at))
             return
-        log.warning("a login is needed", broker=self._broker, session=session, next_action=login_action(self._broker))
-        lost = SessionCommand(actor=actor, detail=detail, at=asked_at, state=session)
+        # A dead token is dropped by whoever meets it first: to the next who asks there never was one.
+        state = SessionState.EXPIRED if thought is not None and thought.session is SessionState.ACTIVE else session
+        log.warning("a login is needed", broker=self._broker, session=state, next_action=login_action(self._broker))
+        lost = SessionCommand(actor=actor, detail=detail, at=asked_at, state=state)
         await self._desk.session_lost(self._broker, lost)
 
 

@@ -147,6 +147,16 @@ async def test_a_token_that_dies_stops_all_orders_and_a_login_sends_them_exits_f
     assert [row["transaction_type"] for row in desk.sent()] == ["BUY", "SELL", "BUY"]
 
 
+async def test_a_session_that_died_is_called_expired_by_whoever_asks_first(desk: Desk) -> None:
+    await desk.log_in()
+    desk.sim.expire_session()
+    await desk.broker.session()  # drops the dead token, as the order-update socket's own check does
+    await desk.watch.follow_session(desk.broker)
+    assert (await desk.shown())["session"] == "EXPIRED"
+    await desk.log_in()
+    assert (await desk.shown())["session"] == "ACTIVE"
+
+
 async def test_a_second_login_logs_nobody_out(desk: Desk) -> None:
     await desk.log_in()
     first = (await desk.shown())["session_since"]
