@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from alphapanda.brokers.zerodha.outcomes import outcome_table
 from alphapanda.domain.reasons import ReasonCode
 from alphapanda.domain.states import MEANINGS, TRANSITIONS, OrderState
 from alphapanda.reconciliation.outcome import DriftKind
@@ -37,7 +38,12 @@ def _states(states: frozenset[OrderState]) -> str:
     return ", ".join(f"`{state}`" for state in OrderState if state in states)
 
 
-TABLES = {"lifecycle": lifecycle_table, "reasons": reason_table, "drift": drift_table}
+TABLES = {
+    "lifecycle": lifecycle_table,
+    "reasons": reason_table,
+    "drift": drift_table,
+    "zerodha-outcomes": outcome_table,
+}
 
 
 def rendered(text: str) -> str:
