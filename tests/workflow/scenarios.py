@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,10 +21,21 @@ from alphapanda.brokers.paper.faults import PaperFault
 from alphapanda.domain.execution import MAX_MODIFICATIONS, OrderChange
 from alphapanda.domain.ids import OrderId
 from alphapanda.domain.states import OrderState
-from alphapanda.domain.vocabulary import TradingSwitch
+from alphapanda.domain.vocabulary import SessionState, TradingSwitch
 from tests.rehearsal import PAPER, Rehearsal
 from tests.workflow.kite_like import kite_like
-from tests.workflow.support import RESTING, arm, edit_book, fill_behind, nudge, poison, resting
+from tests.workflow.support import (
+    RESTING,
+    arm,
+    edit_book,
+    eventually,
+    fill_behind,
+    holding,
+    nudge,
+    poison,
+    resting,
+    sell,
+)
 
 S = OrderState
 ANNA = "anna"
@@ -171,6 +183,28 @@ async def broker_through_an_outage_and_a_halt(desk: Rehearsal) -> None:
     await desk.until(order, S.FILLED)
 
 
+async def broker_wakes_an_exit_before_an_entry(desk: Rehearsal) -> None:
+    before = datetime.now(UTC)
+    await holding(desk)
+    await desk.desk.session_opened(PAPER, SessionCommand(actor=ANNA))
+    await desk.desk.session_lost(PAPER, SessionCommand(actor=ANNA, at=before))  # old news
+    await desk.desk.session_lost(
+        PAPER, SessionCommand(actor=ANNA, at=datetime.now(UTC), state=SessionState.LOGIN_REQUIRED)
+    )
+    orders = [await desk.send(), await desk.send(**sell())]
+    for order in orders:
+        await desk.until(order, S.AWAITING_AUTH)
+
+    async def both_wait() -> bool:
+        found = await desk.desk.broker_status(PAPER)
+        return found is not None and found.waiting_orders == 2
+
+    await eventually(both_wait)
+    await desk.desk.session_opened(PAPER, SessionCommand(actor=ANNA))
+    for order in orders:
+        await desk.until(order, S.FILLED)
+
+
 UNRESOLVED = {"orders": {"resolve_interval_s": 0.1, "resolve_timeout_s": 1.0}}
 
 SCENARIOS: dict[str, Scenario] = {
@@ -194,6 +228,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(taken_and_confirmed_by_the_book, {"broker_worker": False}),
         Scenario(stuck_at_the_broker_until_it_moved, UNRESOLVED),
         Scenario(broker_through_an_outage_and_a_halt),
+        Scenario(broker_wakes_an_exit_before_an_entry),
     )
 }
 
