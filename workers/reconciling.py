@@ -90,7 +90,8 @@ class Reconciler:
         """One comparison with its repairs. Raises LedgerUnavailable; of the broker's failures none leaves here."""
         seen = await read_broker(adapter, now=self._now)
         ledger = await read_ledger(self._engine, self._broker, seen)
-        outcome = reconcile(ledger, seen)
+        # In a thread: a day of thousands of trades takes a while to compare, and orders must not wait for it.
+        outcome = await asyncio.to_thread(reconcile, ledger, seen)
         standing = self._grace.stand(outcome, at=self._now())
         for adoption in standing.outcome.adoptions:
             await self._adopt(adoption)

@@ -57,7 +57,6 @@ def compare_orders(ledger: LedgerView, book: Sequence[OrderReport]) -> Iterator[
 def _differences(order: KnownOrder, rows: Sequence[OrderReport]) -> Iterator[Finding | Nudge]:
     filled = sum(row.filled_quantity for row in rows)
     has_ended = all(row.status.is_final for row in rows)
-    evidence = _evidence(order, rows)
     if filled > order.filled_quantity:
         yield Nudge(order, f"the book has {filled} filled, the ledger {order.filled_quantity}", _numbers(rows))
     elif has_ended and order.state not in TERMINAL:
@@ -66,14 +65,14 @@ def _differences(order: KnownOrder, rows: Sequence[OrderReport]) -> Iterator[Fin
         yield Nudge(order, f"it is in the book, the ledger has it {order.state}", _numbers(rows))
     if not has_ended and order.state in TERMINAL - {OrderState.FILLED}:
         detail = f"{order.order_id} is {order.state} in the ledger and {rows[-1].status} in the book"
-        yield Finding(DriftKind.ORDER_STILL_WORKING, order.order_id, detail, evidence)
+        yield Finding(DriftKind.ORDER_STILL_WORKING, order.order_id, detail, _evidence(order, rows))
     if filled < order.filled_quantity:
         detail = f"{order.order_id}: {order.filled_quantity} are filled in the ledger, {filled} in the book"
-        yield Finding(DriftKind.ORDER_FILLED_MORE, order.order_id, detail, evidence)
+        yield Finding(DriftKind.ORDER_FILLED_MORE, order.order_id, detail, _evidence(order, rows))
     reach = sum(row.filled_quantity if row.status.is_final else row.quantity for row in rows)
     if reach > order.quantity:
         detail = f"{order.order_id}: {order.quantity} were asked for, the book holds {reach}"
-        yield Finding(DriftKind.ORDER_LARGER, order.order_id, detail, evidence)
+        yield Finding(DriftKind.ORDER_LARGER, order.order_id, detail, _evidence(order, rows))
 
 
 def _absent(order: KnownOrder) -> Iterator[Finding | Nudge]:

@@ -13,6 +13,7 @@ from alphapanda.reconciliation.outcome import Adopt, DriftKind, Finding, Nudge
 from alphapanda.reconciliation.views import BookedFill, LedgerView, account_of
 
 _GRID = Decimal("0.0001")
+"""Of the ledger's prices."""
 
 
 def unbooked(ledger: LedgerView, trades: Sequence[TradeReport]) -> list[TradeReport]:
@@ -62,15 +63,16 @@ def _different(ledger: LedgerView, trades: Sequence[TradeReport]) -> Iterator[Fi
     booked = {fill.trade_id: fill for fill in ledger.fills}
     for trade in trades:
         fill = booked.get(trade.trade_id)
-        if fill is None or _content(trade) == (fill.account, fill.side, fill.quantity, fill.price.quantize(_GRID)):
+        if fill is None or _is_same(fill, trade):
             continue
         evidence = {"ledger": _fill(fill), "broker": _trade(trade)}
         detail = f"trade {trade.trade_id} is {_said(trade)} at the broker and {_said(fill)} in the ledger"
         yield Finding(DriftKind.TRADE_DIFFERS, trade.trade_id, detail, evidence)
 
 
-def _content(trade: TradeReport) -> tuple[object, ...]:
-    return account_of(trade), trade.side, trade.quantity, trade.price.quantize(_GRID)
+def _is_same(fill: BookedFill, trade: TradeReport) -> bool:
+    same_price = fill.price == trade.price or fill.price == trade.price.quantize(_GRID)
+    return same_price and (fill.account, fill.side, fill.quantity) == (account_of(trade), trade.side, trade.quantity)
 
 
 def _said(trade: TradeReport | BookedFill) -> str:
