@@ -24,6 +24,7 @@ _COLUMNS = (
     "switch_reason",
     "switch_actor",
     "waiting_orders",
+    "needs_person",
     "login_needed_by",
     "live",
 )

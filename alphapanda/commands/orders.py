@@ -31,6 +31,11 @@ _COLUMNS = (
     "reason",
     "updated_at",
 )
+_EVIDENCE = {
+    "sent": ("attempt", "sent_at", "ended_at", "tag", "terms", "outcome", "broker_order_id", "answer"),
+    "searches": ("attempt", "first_at", "last_at", "reads", "absent", "pending", "unreadable", "last"),
+    "replaced": ("broker_order_id", "tag"),
+}
 _EVENT_COLUMNS = ("seq", "at", "from_state", "to_state", "actor", "reason")
 
 OrderIdArgument = Annotated[str, typer.Argument(metavar="ORDER_ID", help="`broker:signal_id`.")]
@@ -65,12 +70,17 @@ def orders(
 
 @app.command()
 def show(order_id: OrderIdArgument, as_json: AsJson = False) -> None:
-    """One order: its state, why, and what happens next."""
+    """One order: its state, why, and what happens next; where it is or was in doubt, the evidence."""
     order = _get(order_id)
     if as_json:
         print_json(order)
-    else:
-        print_facts(order)
+        return
+    evidence = order.pop("evidence", None) or {}
+    print_facts(order)
+    for title, columns in _EVIDENCE.items():
+        if evidence.get(title):
+            typer.echo(f"\n{title}")
+            print_table(columns, evidence[title], empty="none")
 
 
 @app.command()

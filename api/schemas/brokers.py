@@ -24,6 +24,7 @@ _BROKER: dict[str, Any] = {
     "switch_reason": "",
     "switch_actor": "system",
     "waiting_orders": 0,
+    "needs_person": 0,
     "live": True,
     "login_needed_by": None,
     "next_action": None,
@@ -41,6 +42,7 @@ class BrokerOut(Out):
     switch_reason: str | None
     switch_actor: str | None
     waiting_orders: int | None = Field(description="Orders that wait for a login; null: its workflow did not answer.")
+    needs_person: int = Field(description="Orders that a person has to decide: PARKED or AWAITING_APPROVAL.")
     live: bool = Field(description="Whether its workflow answered; otherwise all is from the ledger.")
 
     login_needed_by: Moment | None = Field(
@@ -69,6 +71,7 @@ class BrokerOut(Out):
             switch_reason=decided.switch_reason if decided else None,
             switch_actor=decided.switch_actor if decided else None,
             waiting_orders=status.waiting_orders if status else None,
+            needs_person=record.needs_person if record else 0,
             live=status is not None,
             login_needed_by=login_needed_by(calendar, datetime.now(UTC)) if session.needs_login else None,
             next_action=login_action(broker) if session.needs_login else None,

@@ -11,7 +11,8 @@ from alphapanda.domain.execution import OrderChange
 from alphapanda.domain.ids import OrderId
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import OrderType, Validity
-from tests.rehearsal import Rehearsal
+from alphapanda.ledger.query_brokers import broker_states
+from tests.rehearsal import PAPER, Rehearsal
 from tests.workflow.conftest import Rehearse
 from tests.workflow.support import (
     RESTING,
@@ -132,6 +133,9 @@ async def test_an_absent_order_is_parked_not_sent_again(rehearse_with: Rehearse)
         assert (await desk.row(order)).reason_code == "RESOLVE_GAVE_UP"
         assert await at_exchange(desk, order) == []
         assert await desk.scalar("SELECT quantity FROM reservations") == 10  # it may be there after all
+        assert (await broker_states(desk.engine, [PAPER]))[PAPER].needs_person == 1
+        await desk.desk.resolve(order, resolve(S.CANCELLED))
+        assert (await broker_states(desk.engine, [PAPER]))[PAPER].needs_person == 0
 
 
 @pytest.mark.exercises("UNKNOWN > SUBMITTING")

@@ -40,7 +40,7 @@ async def test_a_dead_session_is_rehearsed_and_a_login_wakes_the_order(
     (broker,) = (await api.get("/api/v1/brokers")).json()["items"]
     assert broker["session"] == "ACTIVE"
     assert broker["live"] is True
-    assert broker["waiting_orders"] == 0
+    assert broker["waiting_orders"] == broker["needs_person"] == 0
 
 
 async def test_a_refused_login_is_422_and_changes_nothing(rehearsal: Rehearsal, api: httpx.AsyncClient) -> None:

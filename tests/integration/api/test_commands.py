@@ -1,14 +1,17 @@
 """What one can ask of an order over HTTP, on the real desk."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from alphapanda.brokers.paper.rehearsal import PaperFault
+from alphapanda.brokers.paper.rehearsal import PaperFault, arm_fault
 from alphapanda.settings import Settings
+from alphapanda.stack import StackEndpoints
+from tests.integration.api.conftest import serving, settings_on
 from tests.integration.api.test_signals import LIMIT, hand_in, until
-from tests.rehearsal import Rehearsal
+from tests.rehearsal import PAPER, Rehearsal
 
 
 async def resting(api: httpx.AsyncClient, **terms: Any) -> str:
@@ -132,3 +135,34 @@ class TestParked:
         resolved = await command(api, order_id, "resolve", state="CANCELLED", note="not in the book")
         assert resolved["state"] == "CANCELLED"
         assert await rehearsal.broker.orders() == []
+
+
+async def test_an_order_that_was_in_doubt_shows_what_was_sent_and_what_the_book_said(
+    rehearsal: Rehearsal, api: httpx.AsyncClient
+) -> None:
+    await rehearsal.broker.session()
+    await arm_fault(rehearsal.engine, PAPER, PaperFault.LOSE_REPLY, 1)
+    order_id = await resting(api)
+    order = (await api.get(f"/api/v1/orders/{order_id}")).json()
+    (sent,) = order["evidence"]["sent"]
+    assert (sent["tag"], sent["outcome"], sent["answer"]) == (order["tag"], "AMBIGUOUS", "the reply was lost")
+    (search,) = order["evidence"]["searches"]
+    assert search["last"].startswith("OPEN, filled 0/10")
+    await command(api, order_id, "cancel")
+    ended = await until(api, order_id, "CANCELLED")
+    assert ended["evidence"]["sent"] == [sent]
+    assert (await api.get("/api/v1/orders")).json()["items"][0].get("evidence") is None
+
+
+async def test_the_rest_of_a_market_order_that_is_cancelled_by_policy_is_told_in_its_events(
+    rehearsal: Rehearsal, stack_endpoints: StackEndpoints, ledger_url: str, tmp_path: Path
+) -> None:
+    policy = {"unfilled_market": "cancel", "unfilled_market_after_s": 0.2}
+    async with serving(settings_on(stack_endpoints, ledger_url, tmp_path, orders=policy)) as api:
+        await rehearsal.quote(volume=4)
+        accepted = await hand_in(api)
+        order_id = accepted["orders"][0]["order_id"]
+        await until(api, order_id, "CANCELLED")
+        events = (await api.get(f"/api/v1/orders/{order_id}/events")).json()["items"]
+        (note,) = [event for event in events if event["from_state"] == event["to_state"]]
+        assert note["reason"] == "UNFILLED_CANCELLED: filled=4/10, reprices=0"
