@@ -6,7 +6,6 @@ from typing import Protocol
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alphapanda.brokers.available import require_adapters
 from alphapanda.brokers.protocol import BrokerAdapter
 from alphapanda.domain.calendar import Calendar
 from alphapanda.domain.execution import OrderReport
@@ -42,7 +41,6 @@ def build_broker(
     `on_update` is a nudge: an order changed. `on_reconnect`: updates may have been lost, the whole book is to be read.
     `on_session_lost`: something other than a call noticed that the session is dead. Raises SettingsError.
     """
-    require_adapters([name])
     if name == "zerodha":
         from alphapanda.brokers.zerodha.adapter import ZerodhaBroker  # noqa: PLC0415
         from alphapanda.live.limits import AccountLimits  # noqa: PLC0415

@@ -78,10 +78,12 @@ def _check_feed_options(feed: str | None, files: list[Path], *, no_feed: bool) -
 
 def _refuse_what_is_not_there(settings: "Settings", *, with_feed: bool) -> None:
     """Before anything is opened: a worker would say the same after the servers are up."""
-    from alphapanda.brokers.available import require_adapters  # noqa: PLC0415 - slow to import
-    from alphapanda.settings import FeedSource  # noqa: PLC0415
+    from alphapanda.settings import FeedSource  # noqa: PLC0415 - slow to import
 
-    require_adapters(settings.active_brokers)
+    if "zerodha" in settings.active_brokers:
+        from alphapanda.brokers.zerodha.account import require_account  # noqa: PLC0415
+
+        require_account(settings.zerodha)
     if with_feed:
         settings.refuse_invented_prices()
     if with_feed and settings.feed.source is FeedSource.ZERODHA:

@@ -151,7 +151,7 @@ class Desk:
             self._supervisor.kill()
 
     def crash(self, name: str) -> bool:
-        """SIGKILL to one of our processes (`broker-zerodha`), to rehearse its death. False where it does not run now."""
+        """SIGKILL to one of our processes (`broker-zerodha`), to rehearse its death. False where it does not run."""
         return self._supervisor is not None and self._supervisor.crash(name)
 
     async def _migrate(self, database_url: str) -> None:

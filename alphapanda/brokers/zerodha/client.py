@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -19,6 +18,7 @@ from alphapanda.brokers.protocol import (
     NotAuthenticated,
     RateLimited,
 )
+from alphapanda.brokers.zerodha.account import credentials, plain_root
 from alphapanda.brokers.zerodha.lanes import Lane
 from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
 from alphapanda.brokers.zerodha.outcomes import Reply, error_by, row_of
@@ -26,7 +26,7 @@ from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
 from alphapanda.live.limits import CallKind
 from alphapanda.redaction import hide
-from alphapanda.settings import SettingsError, ZerodhaSettings
+from alphapanda.settings import ZerodhaSettings
 
 if TYPE_CHECKING:
     from alphapanda.brokers.zerodha.wire import Exchange
@@ -223,23 +223,3 @@ async def _awaited(future: "asyncio.Future[Reply]", exchange: "Exchange", timeou
         return future.result()
     exchange.give_up()
     return exchange.reply(failure="DeadlinePassed")
-
-
-def credentials(settings: ZerodhaSettings) -> tuple[str, str]:
-    for name, value in (("API_KEY", settings.api_key), ("API_SECRET", settings.api_secret)):
-        if value is None or not value.get_secret_value():
-            raise SettingsError(f"ALPHAPANDA_ZERODHA__{name}: required for zerodha (the developer console shows it)")
-    assert settings.api_key is not None and settings.api_secret is not None  # noqa: S101 - for the type checker
-    return settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
-
-
-def plain_root(root: str) -> str:
-    """Raises SettingsError for a root kiteconnect would not use as given: its urljoin drops any path."""
-    parts = urlsplit(root)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"ALPHAPANDA_ZERODHA__API_ROOT: {root!r} must be like https://api.kite.trade")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise SettingsError(
-            f"ALPHAPANDA_ZERODHA__API_ROOT: {root!r} must have no path or query; kiteconnect would drop it"
-        )
-    return root.rstrip("/")

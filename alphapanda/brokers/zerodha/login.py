@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
-from alphapanda.brokers.zerodha.client import credentials
+from alphapanda.brokers.zerodha.account import credentials
 from alphapanda.settings import ZerodhaSettings
 
 

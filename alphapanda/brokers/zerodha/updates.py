@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from alphapanda.brokers.zerodha import rows
-from alphapanda.brokers.zerodha.client import credentials
+from alphapanda.brokers.zerodha.account import credentials
 from alphapanda.brokers.zerodha.needs import Tokens
 from alphapanda.brokers.zerodha.rows import UnreadableRow
 from alphapanda.brokers.zerodha.ticker import Ticker, TickerTiming

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from alphapanda.brokers.protocol import BrokerUnavailable
-from alphapanda.brokers.zerodha.client import plain_root
+from alphapanda.brokers.zerodha.account import plain_root
 from alphapanda.brokers.zerodha.coalesced import Coalesced
 from alphapanda.brokers.zerodha.login import is_genuine_postback, login_url
 from alphapanda.brokers.zerodha.outcomes import ROWS, outcome_table
