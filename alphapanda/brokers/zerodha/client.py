@@ -21,7 +21,7 @@ from alphapanda.brokers.protocol import (
 from alphapanda.brokers.zerodha.account import credentials, plain_root
 from alphapanda.brokers.zerodha.lanes import Lane
 from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
-from alphapanda.brokers.zerodha.outcomes import Reply, error_by, row_of
+from alphapanda.brokers.zerodha.outcomes import Reply, error_by, error_of, row_of
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
 from alphapanda.live.limits import CallKind
@@ -73,6 +73,8 @@ class KiteClient:
         self._opened: _Opened | None = None
         self._live: dict[asyncio.Future[Reply], Exchange] = {}
         self._closed = False
+        self._deaths: tuple[int, AccessToken | None] = (0, None)
+        """How often a call found its token dead, and which it was the last time."""
 
     async def prepare(self) -> None:
         """Import what calls need, so that the first order does not wait for it."""
@@ -134,13 +136,16 @@ class KiteClient:
         turn_s: float,
     ) -> _T:
         opened = await self._open()
-        is_order = lane is self._orders
+        is_order, deaths = lane is self._orders, self._deaths
         async with lane.place(urgent=kind in _URGENT, within_s=turn_s) as place:
             await self._turn(kind, turn_s)
             if self._closed:
                 raise BrokerUnavailable("the adapter is closed; nothing was sent")
+            # Only what waited meanwhile: a call that begins later asks the broker again, which has the last word.
+            if is_order and self._deaths != deaths and self._deaths[1] == token:
+                raise NotAuthenticated("the session was found dead while this call waited its turn; nothing was sent")
             exchange = opened.exchange(timeout_s)
-            future = place.run(lambda: _made(opened, exchange, token, do))
+            future = place.run(lambda: self._noted(_made(opened, exchange, token, do), token))
             self._live[future] = exchange
             future.add_done_callback(lambda done: self._live.pop(done, None))
             reply = await _awaited(future, exchange, timeout_s)
@@ -156,6 +161,12 @@ class KiteClient:
         if isinstance(error, RateLimited):
             await self._penalise(error.retry_after_s)
         raise error
+
+    def _noted(self, reply: Reply, token: AccessToken | None) -> Reply:
+        """In the call's thread, before its place is free: the next in line must know that the token is dead."""
+        if isinstance(error_of(reply, is_order=True), NotAuthenticated):
+            self._deaths = (self._deaths[0] + 1, token)
+        return reply
 
     async def _turn(self, kind: CallKind, within_s: float) -> None:
         try:

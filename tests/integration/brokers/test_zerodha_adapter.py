@@ -308,6 +308,29 @@ async def test_a_dead_token_met_by_another_call_is_left_for_the_session_to_confi
     assert desk.session.login is not None
 
 
+async def test_orders_that_wait_their_turn_are_not_sent_once_the_session_is_found_dead() -> None:
+    async with kite_server() as server:
+        desk, found_dead = Desk(server, threads=2), asyncio.Event()  # one thread for orders: the others wait for it
+
+        async def dead(writer: asyncio.StreamWriter) -> None:
+            await found_dead.wait()
+            await refusal(403, "TokenException", "Incorrect `access_token`.")(writer)
+
+        server.usual = dead
+        orders = [asyncio.create_task(desk.broker.place(request())) for _ in range(4)]
+        async with asyncio.timeout(20):
+            while not server.seen:
+                await asyncio.sleep(0.01)
+        found_dead.set()
+        outcomes = await asyncio.gather(*orders, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [NotAuthenticated] * 4
+        assert len(server.seen) == 1
+        with pytest.raises(NotAuthenticated):  # one that comes later has the broker decide
+            await desk.broker.place(request())
+        assert len(server.seen) == 2
+        await desk.broker.close()
+
+
 async def test_a_login_is_exchanged_and_stored(desk: Desk) -> None:
     desk.session.login = None
     desk.server.script["POST /session/token"] = success(
