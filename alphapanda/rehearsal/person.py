@@ -61,10 +61,10 @@ class Person:
                 live = [order for order in await self._desk.all("/orders") if not _has_ended(order)]
                 if not live:
                     return
-                await self._bring_to_an_end(live)
                 if time.monotonic() - told > _TELL_EVERY_S:
                     told = time.monotonic()
                     self._say(f"{len(live)} orders still live")
+                await self._bring_to_an_end(live)
                 if time.monotonic() > deadline:
                     self._conduct.unsettled += [f"{order['order_id']} is {order['state']}" for order in live]
                     return
