@@ -22,7 +22,7 @@ _READS = ["orders", "order-history", "order-trades", "trades"]
 
 @dataclass(frozen=True, slots=True)
 class Affliction:
-    """Faults that strike one order together; `kinds` are the orders for which they make sense."""
+    """Faults that strike one order together, or none; `kinds` are the orders for which they make sense."""
 
     faults: tuple[Arming, ...]
     kinds: frozenset[Kind] = PLAIN
@@ -139,3 +139,5 @@ def _of_changes(tempo: Tempo) -> Iterator[Affliction]:
     ):
         yield Affliction((Arming(fault, {"calls": ["cancel"], **options}),), frozenset({Kind.CANCELLED}))
         yield Affliction((Arming(fault, {"calls": ["modify"], **options}),), frozenset({Kind.MODIFIED}))
+    yield Affliction((), frozenset({Kind.REPLACED}))
+    yield Affliction((Arming(Fault.RESET_AFTER, replacement=True),), frozenset({Kind.REPLACED}))

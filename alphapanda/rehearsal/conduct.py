@@ -30,7 +30,5 @@ class Conduct:
     logins: int = 0
     calls_on_dead_session: int = 0
     parked: dict[str, Parked] = field(default_factory=dict)
-    cancels: int = 0
-    modifications: int = 0
     unsettled: list[str] = field(default_factory=list)
     """What had not come to rest when the patience for it was over."""

@@ -54,6 +54,7 @@ class Person:
         """The storm is over: the broker finds what it held, and every order is brought to its end."""
         await self._broker.disarm()
         await self._broker.sockets("unmute")
+        await self._broker.sockets("drop")  # the last time; once it is back, the desk reads all there is
         deadline, told = time.monotonic() + within_s, 0.0
         while True:
             await self._broker.release()

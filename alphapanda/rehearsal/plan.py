@@ -16,10 +16,14 @@ OPTION = "the option"
 
 @dataclass(frozen=True, slots=True)
 class Arming:
-    """One `POST /sim/faults`; an order's tag is added where it belongs to an order."""
+    """One `POST /sim/faults`; an order's tag is added where it belongs to an order.
+
+    `replacement`: it is meant for the order at the broker that takes the place of the first.
+    """
 
     fault: Fault
     options: Mapping[str, Any] = field(default_factory=dict)
+    replacement: bool = False
 
 
 class Kind(StrEnum):
@@ -30,6 +34,7 @@ class Kind(StrEnum):
     RESTING = "limit far below or above"
     CANCELLED = "limit far away, cancelled"
     MODIFIED = "limit far away, modified"
+    REPLACED = "limit far away, modified more often than the broker allows"
     STOP = "stop with a limit"
     STOP_MARKET = "stop"
     AT_ONCE = "immediate or cancel"
@@ -44,6 +49,7 @@ class Then(StrEnum):
     NOTHING = "nothing"
     CANCEL = "cancel"
     MODIFY = "modify"
+    MODIFY_TOO_OFTEN = "modify too often"
 
 
 @dataclass(frozen=True, slots=True)

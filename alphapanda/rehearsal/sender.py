@@ -5,9 +5,8 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from alphapanda.domain.ids import Broker, order_id, order_tag, order_workflow_id
+from alphapanda.domain.ids import Broker, next_tag, order_id, order_tag, order_workflow_id
 from alphapanda.domain.states import TERMINAL, WORKING, OrderState
-from alphapanda.domain.vocabulary import OrderType
 from alphapanda.rehearsal.broker_control import BrokerControl
 from alphapanda.rehearsal.conduct import Conduct
 from alphapanda.rehearsal.desk_api import BROKER, DeskApi, DeskRefused
@@ -18,6 +17,9 @@ _PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.7
 _TRIES = 8
 _AGAIN_AFTER_S = 1.0
+
+TOO_OFTEN = 28
+"""Three more modifications of one order than the broker takes."""
 
 
 class Sender:
@@ -31,7 +33,7 @@ class Sender:
         """To the end of what its sender does about it; what becomes of it then is for the book to say."""
         tag = order_tag(order_workflow_id(Broker(BROKER), order.signal_id))
         for arming in order.faults:
-            await self._broker.arm(arming, tag=tag)
+            await self._broker.arm(arming, tag=next_tag(tag) if arming.replacement else tag)
         body = await self._prices.signal(order, BROKER)
         self._conduct.signals[order.signal_id] = order.posts
         await asyncio.gather(*(self._hand_in(order, body) for _ in range(order.posts)))
@@ -58,21 +60,37 @@ class Sender:
         name = str(order_id(Broker(BROKER), order.signal_id))
         if not await self._until_working(name):
             return
-        try:
-            if order.then is Then.CANCEL:
-                self._conduct.cancels += 1
-                await self._desk.command(name, "cancel")
-            else:
-                self._conduct.modifications += 1
-                await self._desk.command(name, "modify", **await self._change(order))
-        except DeskRefused:
-            return  # it stays as it is, and is cancelled with all others in the end
+        match order.then:
+            case Then.CANCEL:
+                await self._command(name, "cancel")
+            case Then.MODIFY:
+                price = await self._nearer(order, Decimal("0.6"))
+                await self._command(name, "modify", price=price, quantity=order.quantity + 1)
+            case Then.MODIFY_TOO_OFTEN:
+                await self._modify_too_often(name, order)
 
-    async def _change(self, order: PlannedOrder) -> dict[str, Any]:
-        if order.order_type is not OrderType.LIMIT or order.price_percent is None:
+    async def _modify_too_often(self, name: str, order: PlannedOrder) -> None:
+        deadline, done = time.monotonic() + _PATIENCE_S, 0
+        while done < TOO_OFTEN and time.monotonic() < deadline:
+            price = await self._nearer(order, 1 - Decimal(done % 20 + 1) / 100)
+            if await self._command(name, "modify", price=price):
+                done += 1
+            else:
+                await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def _command(self, name: str, verb: str, **body: Any) -> bool:
+        """What is refused stays as it is, and is cancelled with all others in the end."""
+        try:
+            await self._desk.command(name, verb, **body)
+        except DeskRefused:
+            return False
+        return True
+
+    async def _nearer(self, order: PlannedOrder, part: Decimal) -> str:
+        """The price at `part` of the order's distance from the market."""
+        if order.price_percent is None:
             raise RuntimeError(f"{order.signal_id}: only limit orders are modified in a storm")
-        nearer = order.price_percent * Decimal("0.6")
-        return {"price": await self._prices.away(order.tradingsymbol, nearer), "quantity": order.quantity + 1}
+        return await self._prices.away(order.tradingsymbol, order.price_percent * part)
 
     async def _until_working(self, name: str) -> bool:
         deadline = time.monotonic() + _PATIENCE_S

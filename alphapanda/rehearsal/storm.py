@@ -116,7 +116,13 @@ class _Composer:
         self._made += 1
         dice = self._dice
         symbol = OPTION if kind is Kind.SLICED else dice.choice(SYMBOLS)
-        product = Product.CNC if kind is Kind.MARKET and dice.random() < 0.2 else Product.MIS
+        product = (
+            Product.NRML
+            if symbol == OPTION
+            else Product.CNC
+            if kind is Kind.MARKET and dice.random() < 0.2
+            else Product.MIS
+        )
         side = self._side(symbol, product)
         quantity = self._quantity(kind, symbol, product, side)
         return PlannedOrder(
@@ -174,6 +180,7 @@ _TERMS: dict[Kind, Callable[[Decimal, random.Random], dict[str, Any]]] = {
     Kind.RESTING: lambda sign, dice: _limit(sign, dice, away=True),
     Kind.CANCELLED: lambda sign, dice: _limit(sign, dice, away=True, then=Then.CANCEL),
     Kind.MODIFIED: lambda sign, dice: _limit(sign, dice, away=True, then=Then.MODIFY),
+    Kind.REPLACED: lambda sign, dice: _limit(sign, dice, away=True, then=Then.MODIFY_TOO_OFTEN),
     Kind.STOP: lambda sign, dice: _stop(sign, dice, limit=True),
     Kind.STOP_MARKET: lambda sign, dice: _stop(sign, dice, limit=False),
     Kind.AT_ONCE: lambda sign, dice: _limit(sign, dice, away=dice.random() < 0.3) | {"validity": Validity.IOC},

@@ -11,7 +11,7 @@ from decimal import Decimal
 from alphapanda.domain.states import TERMINAL, OrderState
 from alphapanda.rehearsal.books import BrokerBook, BrokerOrder, DeskBook, DeskOrder, Trade
 from alphapanda.rehearsal.conduct import Conduct
-from alphapanda.rehearsal.plan import Storm
+from alphapanda.rehearsal.plan import Kind, Storm
 from alphapanda.settings import CallLimits
 
 S = OrderState
@@ -194,15 +194,28 @@ def _dead_session(after: Aftermath) -> Check:
 
 
 def _rate(after: Aftermath) -> Check:
-    """At the broker's door: the most order calls in any second and any minute."""
-    second, minute = (after.broker.peaks[f"orders_{span}"] for span in ("1s", "60s"))
-    limits = after.limits
+    """At the broker's door: the most order calls in any second and any minute, and the most reads in any second."""
+    peaks, limits = after.broker.peaks, after.limits
+    found = (peaks["orders_1s"], peaks["orders_60s"], peaks["reads_1s"])
+    most = (limits.orders_per_second, limits.orders_per_minute, limits.reads_per_second)
     return Check(
-        "most order calls in 1 s / 60 s",
-        f"{second} / {minute}",
-        f"{limits.orders_per_second} / {limits.orders_per_minute} at most",
-        fails=second > limits.orders_per_second or minute > limits.orders_per_minute,
+        "most order calls in 1 s, 60 s; reads in 1 s",
+        ", ".join(map(str, found)),
+        f"{', '.join(map(str, most))} at most",
+        fails=any(peak > limit for peak, limit in zip(found, most, strict=True)),
     )
+
+
+def _replaced(after: Aftermath) -> Check:
+    """An order modified too often is cancelled at the broker and placed anew, once per time."""
+    planned = sum(order.kind is Kind.REPLACED for order in after.storm.orders)
+    tags: defaultdict[str, set[str]] = defaultdict(set)
+    for row in after.broker.orders:
+        if row.stem is not None and row.tag is not None:
+            tags[row.stem].add(row.tag)
+    done = sum(len(each) > 1 for each in tags.values())
+    wanted = f"1 to {planned} orders" if planned else "none"
+    return Check("replaced at the broker", f"{done} orders", wanted, fails=not min(1, planned) <= done <= planned)
 
 
 def _drift(after: Aftermath) -> Check:
@@ -231,7 +244,7 @@ def _at_rest(after: Aftermath) -> Check:
 
 _CHECKS: tuple[Callable[[Aftermath], Check], ...] = (
     _signals, _placed, _duplicates, _lost, _unexplained, _states, _parked, _trades, _positions, _cash, _dead_session,
-    _rate, _drift, _kills, _faults, _at_rest,
+    _rate, _replaced, _drift, _kills, _faults, _at_rest,
 )  # fmt: skip
 
 

@@ -81,6 +81,17 @@ async def test_a_child_that_was_killed_is_started_again(tmp_path: Path) -> None:
         assert second.pid != first.pid
 
 
+async def test_a_child_dies_on_request_and_is_started_again(tmp_path: Path) -> None:
+    async with _supervised(_child(tmp_path, SERVES)) as (supervisor, notices):
+        [first] = await notices.until(Turn.STARTED)
+        assert not supervisor.crash("another")
+        assert supervisor.crash("one")
+        _, second = await notices.until(Turn.STARTED, 2)
+        [death] = notices.of(Turn.DIED)
+        assert (death.status, death.pid) == (-signal.SIGKILL, first.pid)
+        assert second.pid != first.pid
+
+
 async def test_a_child_that_keeps_dying_is_tried_for_ever_with_a_capped_delay_and_it_says_so(tmp_path: Path) -> None:
     async with _supervised(_child(tmp_path, DIES)) as (_, notices):
         deaths = await notices.until(Turn.DIED, 5)

@@ -73,7 +73,7 @@ _STATE: dict[str, Any] = {
     "positions": [_position(19)],
     "cash": {"flow": "-28496.90"},
     "counters": {
-        "peaks": {"orders_1s": 10, "orders_60s": 400},
+        "peaks": {"orders_1s": 10, "orders_60s": 400, "reads_1s": 10},
         "requests": {"place": 2, "cancel": 1},
         "faults": {"reset-after": 1},
     },

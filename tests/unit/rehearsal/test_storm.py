@@ -60,7 +60,7 @@ def test_a_large_storm_has_orders_of_every_kind_side_and_validity() -> None:
     assert {order.side for order in orders} == set(Side)
     assert {order.order_type for order in orders} == set(OrderType)
     assert {order.validity for order in orders} == set(Validity)
-    assert {order.product for order in orders} == {Product.MIS, Product.CNC}
+    assert {order.product for order in orders} == {Product.MIS, Product.CNC, Product.NRML}
     assert {order.variety for order in orders} == {Variety.REGULAR, Variety.ICEBERG}
     assert {order.then for order in orders} == set(Then)
     assert any(order.posts > 1 for order in orders)

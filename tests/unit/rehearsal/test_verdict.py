@@ -38,6 +38,13 @@ def test_an_order_replaced_by_another_that_trades_too_much_is_a_duplicate(after:
     assert after.complaints()["duplicates"] == ("zerodha:storm-1: 20 traded, 10 wanted",)
 
 
+def test_an_order_replaced_at_the_broker_that_nobody_planned_to_fails(after: After) -> None:
+    first = after.state["orders"][1]
+    successor = first["tag"][:-1] + ("A" if first["tag"][-1] != "A" else "B")
+    after.state["orders"].append(first | {"order_id": "9", "placement": "9", "tag": successor, "filled_quantity": 0})
+    assert set(after.complaints()) == {"replaced at the broker"}
+
+
 def test_a_signal_without_an_order_is_lost(after: After) -> None:
     del after.orders[1]
     assert after.complaints()["lost"] == ("storm-2: no order of it is known",)
@@ -144,10 +151,10 @@ def test_a_fill_that_the_order_does_not_show_is_told_differently(after: After) -
     assert wrong == "zerodha:storm-2: 3 filled here, 4 at the broker (CANCELLED 4/10)"
 
 
-@pytest.mark.parametrize(("peak", "value"), [("orders_1s", 11), ("orders_60s", 401)])
+@pytest.mark.parametrize(("peak", "value"), [("orders_1s", 11), ("orders_60s", 401), ("reads_1s", 11)])
 def test_one_call_too_many_fails(after: After, peak: str, value: int) -> None:
     after.state["counters"]["peaks"][peak] = value
-    assert set(after.complaints()) == {"most order calls in 1 s / 60 s"}
+    assert set(after.complaints()) == {"most order calls in 1 s, 60 s; reads in 1 s"}
 
 
 def test_an_order_sent_on_a_dead_session_fails(after: After) -> None:
