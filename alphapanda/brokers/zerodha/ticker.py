@@ -6,7 +6,6 @@ token it was born with, and could only be stopped together with every other tick
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -135,11 +134,11 @@ class Ticker:
         finally:
             connection.drop()
             self._settle(opened_at)
-            for task in (watching, telling):
-                if task is not None:
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+            tasks = [task for task in (watching, telling) if task is not None]
+            for task in tasks:
+                task.cancel()
+            # They may take a moment to end; a cancel of our own that comes meanwhile must not be swallowed with theirs.
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _next(self, events: "asyncio.Queue[Event]") -> Event:
         """The next event, or the end of a socket that has gone silent."""

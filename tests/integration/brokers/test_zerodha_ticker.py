@@ -202,6 +202,33 @@ async def test_a_dropped_line_is_connected_again_and_the_book_is_read_again(line
     assert heard.refusals == []
 
 
+async def test_a_stop_that_comes_while_a_connection_is_given_up_is_not_lost(line: Line) -> None:
+    ending, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow(Heard):
+        async def connected(self) -> None:
+            await super().connected()
+            try:
+                await asyncio.Event().wait()
+            finally:  # as a database driver does with a query under way
+                ending.set()
+                await may_end.wait()
+
+    made = OrderUpdates(
+        ZERODHA, settings_for("http://127.0.0.1", ticker_root=ws(line)), Session(), lambda: datetime.now(UTC), QUICK,
+        on_update=Heard().update, on_reconnect=(heard := Slow()).connected, on_refused=heard.refused,
+    )  # fmt: skip
+    running = asyncio.create_task(made.run())
+    await until(lambda: heard.connections == 1)
+    line.cut()
+    await ending.wait()
+    running.cancel()
+    await asyncio.sleep(0)  # the cancel arrives
+    may_end.set()
+    done, _ = await asyncio.wait({running}, timeout=PATIENCE_S)
+    assert done
+
+
 async def test_a_silent_line_is_replaced(line: Line) -> None:
     line.heartbeat = False
     heard = Heard()
