@@ -116,7 +116,7 @@ class BrokerAdapter(Protocol):
     async def margins(self) -> MarginReport: ...
 
     async def session(self) -> SessionReport:
-        """The session as the broker sees it now."""
+        """The session as the broker sees it now; UNKNOWN, or a BrokerError, where it cannot be asked."""
         ...
 
     async def open_session(self, request_token: str) -> SessionReport:
@@ -124,5 +124,5 @@ class BrokerAdapter(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections and threads. Safe to call twice."""
+        """Release connections and threads. Safe to call twice; whatever is called later is BrokerUnavailable."""
         ...

@@ -14,7 +14,7 @@ from alphapanda.brokers.paper.matcher import Matcher
 from alphapanda.brokers.paper.reads import PaperReads
 from alphapanda.brokers.paper.records import PaperOrder
 from alphapanda.brokers.paper.reports import order_report
-from alphapanda.brokers.paper.sequencer import Sequencer
+from alphapanda.brokers.paper.sequencer import CLOSED, Sequencer
 from alphapanda.brokers.paper.store import PaperStore
 from alphapanda.brokers.paper.updates import Updates
 from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerRejected, BrokerUnavailable, NotAuthenticated
@@ -144,6 +144,8 @@ class PaperBroker:
 
     async def holdings(self) -> Sequence[HoldingReport]:
         """None: nothing is ever delivered here, what was bought stays a position."""
+        await self._opened()
+        await self._reads.check()
         return ()
 
     async def margins(self) -> MarginReport:
@@ -166,6 +168,8 @@ class PaperBroker:
 
     async def _opened(self) -> None:
         """The account exists from the first look at it."""
+        if self._sequencer.is_closed:
+            raise BrokerUnavailable(CLOSED)
         if self._sequencer.book is None:
             await self._sequencer.refresh()
 

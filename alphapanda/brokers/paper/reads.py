@@ -113,6 +113,11 @@ class PaperReads:
             await self._all(connection, _SET_SESSION, session=state, now=now)
         return SessionReport(broker=self._broker, state=state, since=now)
 
+    async def check(self) -> None:
+        """Whether a read would be answered: for what is known without one."""
+        async with self._store.reading() as connection:
+            await self._check(connection)
+
     async def _check(self, connection: AsyncConnection) -> None:
         (row,) = await self._all(connection, _SESSION)
         if row["session"] != SessionState.ACTIVE:

@@ -24,6 +24,7 @@ def order_report(order: PaperOrder, trades: Iterable[PaperTrade] | None) -> Orde
         price=order.price,
         trigger_price=order.trigger_price,
         message=order.message,
+        placed_at=order.placed_at,
         updated_at=order.updated_at,
         trades=None if trades is None else tuple(trade_report(trade) for trade in trades),
     )

@@ -17,6 +17,7 @@ from alphapanda.brokers.protocol import BrokerError, BrokerUnavailable
 
 _T = TypeVar("_T")
 _MOST_AT_ONCE = 64
+CLOSED = "the paper broker is closed"
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +46,10 @@ class Sequencer:
         """The book as last known here, for looking only; None before the first command."""
         return self._book
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     async def submit(self, command: Callable[[Draft], _T]) -> _T:
         """The command's value once what it changed is durable.
 
@@ -52,7 +57,7 @@ class Sequencer:
         Raises what it raised, or BrokerUnavailable (nothing changed), or AmbiguousOutcome (it may have).
         """
         if self._closed:
-            raise BrokerUnavailable("the paper broker is closed")
+            raise BrokerUnavailable(CLOSED)
         job = _Job(command, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         if self._writer is None or self._writer.done():

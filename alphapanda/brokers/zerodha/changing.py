@@ -8,7 +8,7 @@ from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerRejected, Broker
 from alphapanda.brokers.zerodha import terms
 from alphapanda.brokers.zerodha.book import Group
 from alphapanda.brokers.zerodha.client import Kite, KiteClient
-from alphapanda.brokers.zerodha.reading import Reads
+from alphapanda.brokers.zerodha.reading import Reads, is_order_id
 from alphapanda.brokers.zerodha.rows import Entry
 from alphapanda.domain.execution import OrderChange
 from alphapanda.domain.vocabulary import Variety
@@ -47,6 +47,8 @@ class Changes:
         """Ask for a cancel of every row still working; taken when the broker took at least one of them."""
         group = await self._reads.find(broker_order_id)
         if group is None:
+            if not is_order_id(broker_order_id):  # DELETE of a path like `../../session/token` would log out
+                raise BrokerRejected(f"there is no order {broker_order_id}")
             await self._cancel_row(broker_order_id, (Variety.REGULAR,))  # the broker has the last word
             return
         taken = 0

@@ -16,6 +16,11 @@ from alphapanda.domain.ids import Tag
 _MOST_SHORTFALLS = 1000
 
 
+def is_order_id(text: str) -> bool:
+    """Whether it could be one at all: ids become part of a path, in which `..` would name another call."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) is not None
+
+
 class Reads:
     """Orders and trades. Two calls serve any number of orders: Kite has no lookup by tag, and 10 reads a second.
 
@@ -45,7 +50,7 @@ class Reads:
 
     async def find(self, broker_order_id: str) -> Group | None:
         """The order in the book, else in its own history, which knows it while the book still lags."""
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", broker_order_id):
+        if not is_order_id(broker_order_id):
             return None
         group = (await self._book.get()).by_id(broker_order_id)
         return group if group is not None else await self._from_history(broker_order_id)

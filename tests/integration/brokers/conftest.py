@@ -22,6 +22,10 @@ from alphapanda.live.quotes import Tick, publish
 from alphapanda.settings import PaperSettings
 from tests.unit.brokers.paper_desk import CALL, INFY, PAPER, request
 
+pytest.register_assert_rewrite(
+    *(f"tests.integration.brokers.conformance_{part}" for part in ("orders", "changes", "trouble", "desk"))
+)
+
 PATIENCE_S = 20.0
 
 
