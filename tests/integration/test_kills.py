@@ -35,6 +35,7 @@ async def shared_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
         "ORDERS__RESOLVE_TIMEOUT_S": "2",
         "ORDERS__RESOLVE_INTERVAL_S": "0.3",
         "ORDERS__RESEND_WHEN_ABSENT": "true",
+        "ORDERS__ABSENT_AFTER_S": "2",
     }
     async with whole_desk(tmp_path_factory.mktemp("desk"), **settings) as running:
         yield running
