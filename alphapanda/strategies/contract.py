@@ -2,29 +2,30 @@
 
 A strategy has no I/O, no clock, no randomness and no state outside its instance, so the same input always gives the
 same intents: in two feed workers at once, in a replay, in a backtest. Each instance trades one instrument, which
-keeps one symbol's trouble from another; whoever runs it makes the instances, builds the bars and names the signals.
+keeps one symbol's trouble from another; one that weighs instruments against each other (a pair) is given several.
+Whoever runs it makes the instances, builds the bars and names the signals.
 """
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from alphapanda.domain.errors import AlphaPandaError
+from alphapanda.domain.ids import Broker
 from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.vocabulary import OrderType, Product, Side, Validity, Variety
 from alphapanda.feed.bars import Bar
 from alphapanda.live.quotes import Tick
+from alphapanda.strategies.errors import StateUnfit, StrategyError
+from alphapanda.strategies.state import Kept
 
+__all__ = ["Fill", "Intent", "StateUnfit", "Strategy", "StrategyError", "StrategyParams", "Warmup", "whole_lots"]
 
-class StrategyError(AlphaPandaError):
-    """A strategy cannot be run as configured; the message names the strategy, the field and the rule."""
-
-    code = "STRATEGY_INVALID"
-    default_next_action = "Correct the named strategy's parameters."
+STATE_FORMAT = 1
 
 
 class StrategyParams(BaseModel):
@@ -33,12 +34,36 @@ class StrategyParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Fill(msgspec.Struct, frozen=True, gc=False):
+    """What was traded of an order of this strategy: `instrument` is its key, `price` exact rupees per share.
+
+    `at` is the broker's time of the trade in epoch seconds. `broker` tells apart the fills of a strategy that trades
+    on several; None where there is but one account (a backtest).
+    """
+
+    instrument: str
+    side: Side
+    quantity: int
+    price: Decimal
+    at: float
+    broker: Broker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """How much of the past a strategy must have seen before it can trade: completed bars of its length, and ticks."""
+
+    bars: int = 0
+    ticks: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What a strategy wants traded in its instrument; `reason` is the sentence a person reads beside the order.
+    """What a strategy wants traded; `reason` is the sentence a person reads beside the order.
 
-    `quantity` counts shares or contracts, prices are exact rupees (`alphapanda.live.quotes.exact` makes one of a
-    tick's float). The rules of `OrderTerms` apply; a breach counts as an error of the strategy.
+    `instrument` is the key of one of the strategy's instruments, None its only (or first) one. `quantity` counts
+    shares or contracts, prices are exact rupees (`alphapanda.live.quotes.exact` makes one of a tick's float). The
+    rules of `OrderTerms` apply; a breach counts as an error of the strategy.
     """
 
     side: Side
@@ -52,36 +77,54 @@ class Intent:
     validity_minutes: int | None = None
     variety: Variety = Variety.REGULAR
     iceberg_legs: int | None = None
+    instrument: str | None = None
 
 
 P = TypeVar("P", bound=StrategyParams)
 
 
-class Strategy(ABC, Generic[P]):
-    """Base of every strategy. A subclass declares `name`, `version`, `Params` and overrides `on_tick` and/or `on_bar`.
+class Strategy(Kept, ABC, Generic[P]):
+    """Base of every strategy. A subclass declares `name`, `version`, `Params` and overrides the handlers it needs.
 
-    `version` changes with the behaviour; it is recorded with each signal. Both handlers are called in the order of
-    the exchange's time; where a tick completes a bar, the bar comes first. Anything raised is counted against this
-    instance alone.
+    `version` changes with the behaviour; it is recorded with each signal. `on_tick` and `on_bar` are called in the
+    order of the exchange's time; where a tick completes a bar, the bar comes first. `on_fill` comes when the broker
+    has answered, at any point between them. Anything raised is counted against this instance alone.
     """
+
+    not_kept = frozenset({"params", "instrument", "instruments"})
 
     name: ClassVar[str]
     version: ClassVar[str]
     Params: ClassVar[type[StrategyParams]]
 
-    def __init__(self, params: P, instrument: Instrument) -> None:
+    def __init__(self, params: P, *instruments: Instrument) -> None:
+        """`instruments`: one, unless `instruments_for` names several; then these, in its order."""
         self.params = params
-        self.instrument = instrument
+        self.instruments = instruments
+        self.instrument = instruments[0]
 
     @property
     def bar_seconds(self) -> int | None:
         """The length of the bars `on_bar` wants, read once after construction; None: no bars."""
         return None
 
+    @property
+    def warmup(self) -> Warmup:
+        """What must have been seen before the first intent; who runs the strategy may feed it from the past."""
+        return Warmup()
+
     @classmethod
     def trades(cls, instrument: Instrument) -> bool:
         """Whether an instance is wanted for this instrument; an index has a price but cannot be traded."""
         return instrument.instrument_type is not InstrumentType.INDEX
+
+    @classmethod
+    def instruments_for(cls, params: P) -> tuple[str, ...] | None:
+        """The keys (`NSE:INFY`) of the instruments that one instance needs together.
+
+        None, the default, is an instance of its own for each instrument that `trades`.
+        """
+        return None
 
     def on_tick(self, tick: Tick) -> Sequence[Intent]:
         return ()
@@ -89,6 +132,36 @@ class Strategy(ABC, Generic[P]):
     def on_bar(self, bar: Bar) -> Sequence[Intent]:
         """A completed bar of `bar_seconds`; never one that is still forming."""
         return ()
+
+    def on_fill(self, fill: Fill) -> Sequence[Intent]:
+        """A trade of an order of this instance; an order may come in several."""
+        return ()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All it holds, JSON-ready, with what it must match to be taken back. Raises StrategyError naming a value
+        that cannot be kept."""
+        return {**self._identity(), "state": self.kept()}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of the same strategy, version, parameters and instruments.
+
+        Raises StateUnfit naming what differs; nothing is changed then.
+        """
+        for name, ours in self._identity().items():
+            if snapshot.get(name) != ours:
+                raise StateUnfit(
+                    f"strategy {self.name}, {name}: the snapshot is of {snapshot.get(name)!r}, not {ours!r}"
+                )
+        self.take(snapshot.get("state", {}))
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "format": STATE_FORMAT,
+            "strategy": self.name,
+            "version": self.version,
+            "parameters": self.params.model_dump(mode="json"),
+            "instruments": [instrument.key for instrument in self.instruments],
+        }
 
 
 def whole_lots(quantity: int, instrument: Instrument) -> int:

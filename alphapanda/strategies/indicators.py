@@ -5,11 +5,13 @@ That last part is what lets two feed workers, started hours apart, agree to the 
 
 from collections import deque
 
+from alphapanda.strategies.state import Kept
+
 PRICE_SCALE = 10_000
 """Prices are summed as integers of 1/10,000 rupee, the finest grid any segment quotes in: no drift, exact ties."""
 
 
-class MovingAverage:
+class MovingAverage(Kept):
     """Simple moving average of the last `window` prices (rupees)."""
 
     __slots__ = ("_sum", "_values", "window")
@@ -44,7 +46,7 @@ class MovingAverage:
         return (ours > theirs) - (ours < theirs)
 
 
-class RollingExtreme:
+class RollingExtreme(Kept):
     """Highest (or lowest) of the last `window` values, by a deque of candidates that only ever get worse."""
 
     __slots__ = ("_candidates", "_count", "_sign", "window")

@@ -16,7 +16,7 @@ from alphapanda.domain.instrument import Instrument
 from alphapanda.domain.vocabulary import Side
 from alphapanda.feed.bars import Bar, BarSeconds
 from alphapanda.live.quotes import Tick
-from alphapanda.strategies.contract import Intent, Strategy, StrategyParams, whole_lots
+from alphapanda.strategies.contract import Intent, Strategy, StrategyParams, Warmup, whole_lots
 from alphapanda.strategies.indicators import RollingExtreme
 
 
@@ -45,6 +45,10 @@ class MomentumBreakout(Strategy[MomentumBreakoutParams]):
     @property
     def bar_seconds(self) -> int | None:
         return self.params.bar_seconds
+
+    @property
+    def warmup(self) -> Warmup:
+        return Warmup(bars=max(self.params.entry_bars, self.params.exit_bars))
 
     def on_bar(self, bar: Bar) -> Sequence[Intent]:
         self._highs.push(bar.high)

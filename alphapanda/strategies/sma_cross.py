@@ -16,7 +16,7 @@ from alphapanda.domain.instrument import Instrument
 from alphapanda.domain.vocabulary import Side
 from alphapanda.feed.bars import Bar, BarSeconds
 from alphapanda.live.quotes import Tick
-from alphapanda.strategies.contract import Intent, Strategy, StrategyParams, whole_lots
+from alphapanda.strategies.contract import Intent, Strategy, StrategyParams, Warmup, whole_lots
 from alphapanda.strategies.indicators import MovingAverage
 
 
@@ -52,6 +52,10 @@ class SmaCross(Strategy[SmaCrossParams]):
     @property
     def bar_seconds(self) -> int | None:
         return self.params.bar_seconds
+
+    @property
+    def warmup(self) -> Warmup:
+        return Warmup(ticks=self.params.slow) if self._by_tick else Warmup(bars=self.params.slow)
 
     def on_tick(self, tick: Tick) -> Sequence[Intent]:
         return self._observe(tick.last_price) if self._by_tick else ()
