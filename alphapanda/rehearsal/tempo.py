@@ -14,7 +14,7 @@ class Tempo:
     order_timeout_s: float = 2.0
     read_timeout_s: float = 3.0
     resolve_interval_s: float = 0.5
-    resolve_timeout_s: float = 15.0
+    resolve_timeout_s: float = 12.0
     poll_interval_s: float = 20.0
     late_fill_watch_s: float = 6.0
 
