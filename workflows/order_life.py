@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
 
 from workflows.evidence import Gathered
+from workflows.next_steps import next_step
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import (
@@ -44,32 +45,6 @@ LEDGER_TIMEOUT = timedelta(seconds=10)
 LEDGER_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=10)
 )
-
-# fmt: off
-_NEXT_STEPS: dict[OrderState, str] = {
-    OrderState.RECEIVED:          "It is checked next; a worker on the `orders` queue does that.",
-    OrderState.VALIDATED:         "It waits for a fresh quote, then risk is checked.",
-    OrderState.AWAITING_APPROVAL: "Approve or deny it.",
-    OrderState.AWAITING_MARKET:   "It goes on by itself when the market opens; cancel it if it should not.",
-    OrderState.APPROVED:          "It is sent next.",
-    OrderState.AWAITING_AUTH:     "Log in to the broker: it then goes on by itself.",
-    OrderState.SUBMITTING:        "The broker's worker sends it and reports back.",
-    OrderState.UNKNOWN:           "The broker's order book is being searched for its tag; nothing is sent again.",
-    OrderState.PARKED:            "Look into the broker's order book, then `resolve` it.",
-    OrderState.OPEN:              "It rests at the broker until it fills, expires, or is modified or cancelled.",
-    OrderState.PARTIALLY_FILLED:  "The rest works at the broker until it fills, expires or is cancelled.",
-    OrderState.FAILED:            "Read the reason, correct its cause, then `retry` it.",
-}
-# fmt: on
-_STUCK = (
-    "The broker has it and has not passed it on. It is never sent again; look at it in the broker's own order book."
-)
-_DOUBTS = frozenset({OrderState.UNKNOWN, OrderState.PARKED}) | WORKING
-
-
-def next_step(state: OrderState) -> str:
-    """What happens next to an order in this state, or what a person can do, in one sentence."""
-    return _NEXT_STEPS.get(state, "Nothing: it has ended.")
 
 
 class OrderLife:
@@ -266,7 +241,7 @@ class OrderLife:
     @property
     def next_step(self) -> str:
         stuck = self.shown is not None and self.shown.status is BookStatus.PENDING
-        return _STUCK if stuck and self.state in _DOUBTS else next_step(self.state)
+        return next_step(self.state, stuck=stuck)
 
     def status(self) -> OrderStatus:
         return OrderStatus(

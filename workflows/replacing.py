@@ -11,6 +11,7 @@ from temporalio import workflow
 from workflows.broker_calls import look_up, request_cancel
 from workflows.inbox import Inbox, Request
 from workflows.order_life import OrderLife
+from workflows.reading import read
 from workflows.sending import send
 from workflows.waiting import note_cancels, wait_for_login
 
@@ -30,6 +31,8 @@ PATIENCE = timedelta(seconds=60)
 
 async def replace(life: OrderLife, inbox: Inbox, request: Request, terms: OrderTerms) -> None:
     """Make the order's terms `terms` by cancel and replace. The request is answered once the intent is recorded."""
+    if life.shown is None:  # nothing was read yet in this run
+        await read(life, inbox, await look_up(life))
     unfit = _unfit(life, terms)
     if unfit is not None:
         request.refuse(
@@ -67,13 +70,15 @@ async def replace(life: OrderLife, inbox: Inbox, request: Request, terms: OrderT
 
 def _unfit(life: OrderLife, terms: OrderTerms) -> str | None:
     """What would become something else if it were placed a second time; None where nothing would."""
+    if life.state not in WORKING:
+        return f"it is {life.state}"
     if life.cancel_requested:
         return "its cancel is asked for"
-    if terms.variety is not Variety.REGULAR or (life.shown is not None and not life.shown.whole):
+    if terms.variety is not Variety.REGULAR or life.shown is None or not life.shown.whole:
         return "it is worked in parts or after hours"
     if terms.validity is not Validity.DAY:
         return f"its {terms.validity} validity would begin anew"
-    triggered = life.shown is None or life.shown.status is not BookStatus.TRIGGER_PENDING
+    triggered = life.shown.status is not BookStatus.TRIGGER_PENDING
     if terms.order_type.has_trigger and life.terms.order_type.has_trigger and triggered:
         return "its stop may have been triggered"
     return None

@@ -24,7 +24,7 @@ from api.schemas.orders import (
     ResolveIn,
     RetriedOut,
 )
-from workflows.order_life import next_step
+from workflows.next_steps import next_step
 from workflows.runtime import WorkflowsUnavailable
 
 router = APIRouter(prefix="/orders", tags=["orders"])

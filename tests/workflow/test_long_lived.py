@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from activities.messages import CancelCommand, ModifyCommand, SessionCommand, SwitchCommand
-from alphapanda.domain.execution import OrderChange
+from alphapanda.domain.execution import MAX_MODIFICATIONS, OrderChange
 from alphapanda.domain.ids import OrderId
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import SessionState, TradingSwitch
@@ -140,3 +140,19 @@ async def test_the_brokers_workflow_keeps_session_switch_and_who_waits(rehearse_
         await desk.desk.session_opened(PAPER, SessionCommand(actor=ANNA))
         for order in orders:
             await desk.until(order, S.FILLED)
+
+
+async def test_a_replaced_order_is_the_same_order_after_it_continued_as_new(rehearsal: Rehearsal) -> None:
+    order = await resting(rehearsal)
+    for number in range(MAX_MODIFICATIONS + 1):
+        if number == MAX_MODIFICATIONS:
+            await rehearsal.quote(1399.0, volume=4)
+            await rehearsal.until(order, S.PARTIALLY_FILLED)
+        change = OrderChange(price=Decimal(1400 + (number + 1) % 2))
+        await rehearsal.desk.modify(order, ModifyCommand(actor=ANNA, change=change))
+    await rehearsal.until(order, S.PARTIALLY_FILLED)
+    evidence = (await rehearsal.row(order)).evidence
+    await grow_old(rehearsal, order)
+    await rehearsal.quote(1399.0)
+    row = await rehearsal.until(order, S.FILLED)
+    assert (row.filled_quantity, row.quantity, row.evidence) == (10, 10, evidence)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from activities.messages import CancelCommand, ModifyCommand, ResolveCommand
 from alphapanda.brokers.paper.faults import PaperFault
@@ -263,6 +264,15 @@ async def test_a_parked_order_shows_what_was_sent_and_what_the_book_said(rehears
         await desk.desk.resolve(order, resolve(S.SUBMITTING))
         await desk.until(order, S.OPEN)
         assert [each["outcome"] for each in (await desk.row(order)).evidence["sent"]] == ["AMBIGUOUS", "DONE"]
+
+
+async def test_parking_alerts_with_the_ids_and_what_to_do(rehearse_with: Rehearse) -> None:
+    with capture_logs() as logs:
+        async with rehearse_with(orders=QUICK) as desk:
+            order = await parked(desk)
+    (alert,) = [each for each in logs if each["log_level"] == "error"]
+    assert (alert["event"], alert["order_id"]) == ("an order is parked", order)
+    assert f"alphapanda orders resolve {order}" in alert["next_action"]
 
 
 async def test_an_order_without_a_doubt_has_no_evidence(rehearsal: Rehearsal) -> None:
