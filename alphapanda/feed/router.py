@@ -1,86 +1,61 @@
 """Routes each tick to the strategies of its instrument and turns what they intend into signals.
 
-Synchronous and without I/O: the same ticks give the same signal ids. A strategy that raises is counted against its
-one instance; the others go on.
+Synchronous and without I/O: the same ticks give the same signal ids. A strategy that raises or takes too long is
+counted and shown, and suspended on its instrument when it does so again and again; the others go on.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import structlog
 
-from alphapanda.domain.ids import Broker, SignalId, derived_signal_id
+from alphapanda.domain.calendar import trading_date
+from alphapanda.domain.ids import Broker, StrategyId
 from alphapanda.domain.instrument import Instrument
 from alphapanda.domain.signal import Signal
-from alphapanda.domain.vocabulary import Side
 from alphapanda.feed.bars import Bar, BarBuilder
+from alphapanda.feed.instances import Cause, Handler, Instance, LimitPassed
 from alphapanda.live.quotes import Tick
-from alphapanda.strategies.contract import Intent, Strategy
-from alphapanda.strategies.registry import AnyStrategy, Deployment
+from alphapanda.strategies.contract import Fill, StrategyError
+from alphapanda.strategies.deployment import Deployment
 
 _log = structlog.get_logger(__name__)
 
-DEFAULT_ERROR_LIMIT = 20
 
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How much failing a handler is allowed: its instance is suspended at that many in a row.
 
-class _Instance:
-    """One strategy on one instrument, and how its signals are named."""
+    `slow_s`: a call that takes longer counts as slow; None: no call is timed, so that nothing depends on the clock.
+    """
 
-    def __init__(self, deployment: Deployment, instrument: Instrument, strategy: AnyStrategy) -> None:
-        self.deployment = deployment
-        self.instrument = instrument
-        self.strategy = strategy
-        self.suspended = False
-        self._cause = ""
-        self._ordinals: Counter[Side] = Counter()
-
-    def next_id(self, cause: str, side: Side) -> SignalId:
-        """The id of the next signal of `cause`; several of one cause and side are told apart by their order."""
-        if cause != self._cause:
-            self._cause = cause
-            self._ordinals.clear()
-        ordinal = self._ordinals[side]
-        self._ordinals[side] += 1
-        return derived_signal_id(self.deployment.strategy_id, self.instrument.key, cause, side, str(ordinal))
-
-
-class _Handler:
-    """One handler of an instance. Each counts its own errors in a row: a sound `on_tick` must not hide that every
-    bar fails."""
-
-    __slots__ = ("call", "errors_in_a_row", "instance", "kind")
-
-    def __init__(self, instance: _Instance, kind: str, call: Callable[[Any], Sequence[Intent]]) -> None:
-        self.instance = instance
-        self.kind = kind
-        self.call = call
-        self.errors_in_a_row = 0
+    errors_in_a_row: int = 20
+    slow_s: float | None = None
+    slow_in_a_row: int = 20
 
 
 class _Lane:
     """Everything that happens on a tick of one instrument."""
 
-    def __init__(self, instances: Sequence[_Instance], instrument: str) -> None:
-        self.on_tick = [
-            _Handler(item, "tick", item.strategy.on_tick)
-            for item in instances
-            if type(item.strategy).on_tick is not Strategy.on_tick
-        ]
-        by_interval: dict[int, list[_Handler]] = {}
+    __slots__ = ("on_bar", "on_tick")
+
+    def __init__(self, instances: Sequence[Instance], builder: Callable[[int], BarBuilder]) -> None:
+        self.on_tick = [item.on_tick for item in instances if item.on_tick is not None]
+        by_interval: dict[int, list[Handler]] = {}
         for item in instances:
-            seconds = item.strategy.bar_seconds
-            if seconds is not None:
-                handler = _Handler(item, f"bar{seconds}", item.strategy.on_bar)
-                by_interval.setdefault(seconds, []).append(handler)
-        self.on_bar = [(BarBuilder(instrument, seconds), handlers) for seconds, handlers in by_interval.items()]
+            if item.on_bar is not None and item.bar_seconds is not None:
+                by_interval.setdefault(item.bar_seconds, []).append(item.on_bar)
+        self.on_bar = [(builder(seconds), handlers) for seconds, handlers in by_interval.items()]
 
 
 class StrategyRouter:
-    """`error_limit`: consecutive errors of a handler after which its instance is suspended.
+    """`brokers` serve the deployments that name none; `clock` (seconds, monotonic) times the calls.
 
-    An instrument gets its instances at its first tick: most of a large universe never ticks.
+    An instrument gets its instances at its first tick: most of a large universe never ticks. An instrument that a
+    deployment names and the feed does not have is shown as suspended at once.
     """
 
     def __init__(
@@ -89,19 +64,47 @@ class StrategyRouter:
         instruments: Mapping[str, Instrument],
         brokers: Sequence[Broker],
         *,
-        error_limit: int = DEFAULT_ERROR_LIMIT,
+        tolerance: Tolerance | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._deployments = tuple(deployments)
         self._instruments = instruments
         self._brokers = tuple(brokers)
-        self._error_limit = error_limit
+        self._tolerance = tolerance or Tolerance()
+        self._clock = clock
+        self._deployments: tuple[Deployment, ...] = ()
         self._lanes: dict[str, _Lane] = {}
+        self._builders: dict[str, dict[int, BarBuilder]] = {}
+        self._instances: dict[tuple[StrategyId, tuple[str, ...]], Instance | None] = {}
+        self._today: date | None = None
+        self._signals_today: Counter[StrategyId] = Counter()
         self.errors: Counter[str] = Counter()
+        self.slow: Counter[str] = Counter()
+        self.problems: dict[str, str] = {}
         self.suspended: dict[str, list[str]] = {}
+        self.reload(deployments)
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        return self._deployments
 
     @property
     def late_ticks(self) -> int:
-        return sum(builder.late for lane in self._lanes.values() for builder, _ in lane.on_bar)
+        return sum(builder.late for builders in self._builders.values() for builder in builders.values())
+
+    def reload(self, deployments: Iterable[Deployment]) -> None:
+        """Run these from the next tick on. One that is the same in everything goes on with all it knows, suspended
+        or not; one that differs in anything begins anew."""
+        wanted = tuple(deployments)
+        same = {item.strategy_id for item in wanted if item in self._deployments}
+        for shown in (self.suspended, self.problems):
+            for strategy_id in set(shown) - same:
+                del shown[strategy_id]
+        self._instances = {key: instance for key, instance in self._instances.items() if key[0] in same}
+        self._deployments = wanted
+        self._lanes.clear()
+        for deployment in wanted:
+            if deployment.strategy_id not in same:
+                self._show_missing(deployment)
 
     def route(self, tick: Tick) -> list[Signal]:
         """The signals the tick gives rise to: first of the bars it completes, then of the tick itself."""
@@ -114,92 +117,129 @@ class StrategyRouter:
             if bar is not None:
                 # Named by the bar's end, not by the tick that revealed it: a worker that missed that tick agrees.
                 for handler in handlers:
-                    self._ask(handler, bar, float(bar.end), tick, signals)
+                    self._ask(handler, bar, float(bar.end), tick.received_at, signals)
         for handler in lane.on_tick:
-            self._ask(handler, tick, tick.exchange_time, tick, signals)
+            self._ask(handler, tick, tick.exchange_time, tick.received_at, signals)
         return signals
 
-    def _ask(self, handler: _Handler, event: Bar | Tick, cause_time: float, tick: Tick, signals: list[Signal]) -> None:
-        if handler.instance.suspended:
+    def fill(self, strategy_id: StrategyId, fill: Fill, *, received_at: float) -> list[Signal]:
+        """Tell the strategy of its fill; the signals it answers with. One that runs no longer is not told.
+
+        `received_at`: when the fill reached us, in epoch seconds.
+        """
+        signals: list[Signal] = []
+        for (owner, keys), instance in self._instances.items():
+            if owner == strategy_id and fill.instrument in keys and instance is not None and instance.on_fill:
+                self._ask(instance.on_fill, fill, fill.at, received_at, signals)
+        return signals
+
+    def _ask(
+        self, handler: Handler, event: Bar | Tick | Fill, at: float, received_at: float, signals: list[Signal]
+    ) -> None:
+        if handler.instance.suspended or (handler.schedule is not None and not handler.schedule.covers(at)):
             return
+        slow_s = self._tolerance.slow_s
+        began = self._clock() if slow_s is not None else 0.0
         try:
             intents = handler.call(event)
+            took = self._clock() - began if slow_s is not None else 0.0
             if intents:
-                signals += self._signals(handler, intents, cause_time, tick)
+                made = handler.instance.signals(intents, Cause(handler.kind, at, received_at))
+                self._count_signals(handler.instance.deployment, len(made), at)
+                signals += made
         except Exception as error:  # a strategy may raise anything
-            self._count(handler, error)
-        else:
-            handler.errors_in_a_row = 0
+            self._count_error(handler, error)
+            return
+        handler.errors_in_a_row = 0
+        if slow_s is not None:
+            if took > slow_s:
+                self._count_slow(handler, took)
+            else:
+                handler.slow_in_a_row = 0
 
     def _open_lane(self, key: str) -> _Lane:
-        instrument = self._instruments.get(key)
-        if instrument is None:
-            return _Lane((), key)
-        instances = []
-        for deployment in self._deployments:
-            if deployment.strategy.trades(instrument):
-                try:
-                    strategy = deployment.strategy(deployment.params, instrument)
-                    instances.append(_Instance(deployment, instrument, strategy))
-                except Exception as error:
-                    self.errors[deployment.strategy_id] += 1
-                    self._suspend(deployment, key, error)
-        return _Lane(instances, key)
+        instances = [found for deployment in self._deployments if (found := self._instance(deployment, key))]
+        before = self._builders.get(key, {})
+        lane = _Lane(instances, lambda seconds: before.get(seconds) or BarBuilder(key, seconds))
+        # A builder nobody listens to is let go: fed again later, it would take a torn bar for a whole one.
+        self._builders[key] = {builder.interval: builder for builder, _ in lane.on_bar}
+        return lane
 
-    def _signals(self, handler: _Handler, intents: Sequence[Intent], cause_time: float, tick: Tick) -> list[Signal]:
-        """All of them or, where one breaks a rule of signals, an error: half a set was never intended."""
-        instance, deployment = handler.instance, handler.instance.deployment
-        cause = f"{handler.kind}@{cause_time!r}"
-        metadata = {
-            "strategy_version": deployment.strategy.version,
-            "parameters": deployment.params.model_dump(mode="json"),
-            "caused_at": datetime.fromtimestamp(cause_time, UTC).isoformat(),
-        }
-        return [
-            Signal(
-                signal_id=instance.next_id(cause, intent.side),
-                strategy_id=deployment.strategy_id,
-                brokers=self._brokers,
-                exchange=instance.instrument.exchange,
-                tradingsymbol=instance.instrument.tradingsymbol,
-                side=intent.side,
-                quantity=intent.quantity,
-                order_type=intent.order_type,
-                product=intent.product,
-                price=intent.price,
-                trigger_price=intent.trigger_price,
-                validity=intent.validity,
-                validity_minutes=intent.validity_minutes,
-                variety=intent.variety,
-                iceberg_legs=intent.iceberg_legs,
-                # When it reached us: a replayed tick is years old by its own clock and fresh all the same.
-                generated_at=datetime.fromtimestamp(tick.received_at, UTC),
-                metadata={**metadata, "reason": intent.reason},
-            )
-            for intent in intents
-        ]
+    def _instance(self, deployment: Deployment, key: str) -> Instance | None:
+        """The deployment's instance that trades the instrument, made when first asked for; None where there is none."""
+        together = deployment.together
+        keys = together or (key,)
+        if key not in (deployment.needs or keys) or any(one not in self._instruments for one in keys):
+            return None
+        place = (deployment.strategy_id, keys)
+        if place in self._instances:
+            return self._instances[place]
+        instruments = [self._instruments[one] for one in keys]
+        instance = None
+        if all(deployment.strategy.trades(one) for one in instruments):
+            try:
+                instance = Instance(deployment, instruments, self._brokers)
+            except Exception as error:
+                self.errors[deployment.strategy_id] += 1
+                self._suspend(deployment, "+".join(keys), "making it", error)
+        self._instances[place] = instance
+        return instance
 
-    def _count(self, handler: _Handler, error: Exception) -> None:
+    def _show_missing(self, deployment: Deployment) -> None:
+        for key in deployment.needs or ():
+            instrument = self._instruments.get(key)
+            if instrument is None:
+                self._suspend(deployment, key, "instruments", StrategyError("the feed has no such instrument"))
+            elif not deployment.strategy.trades(instrument):
+                self._suspend(deployment, key, "instruments", StrategyError("the strategy does not trade it"))
+
+    def _count_signals(self, deployment: Deployment, count: int, at: float) -> None:
+        """Raises LimitPassed."""
+        most = deployment.limits.max_signals_per_day
+        if most is None:
+            return
+        today = trading_date(datetime.fromtimestamp(at, UTC))
+        if today != self._today:
+            self._today = today
+            self._signals_today.clear()
+        if self._signals_today[deployment.strategy_id] + count > most:
+            raise LimitPassed(f"strategy {deployment.strategy_id}, max_signals_per_day: {most} are made already")
+        self._signals_today[deployment.strategy_id] += count
+
+    def _count_error(self, handler: Handler, error: Exception) -> None:
         instance = handler.instance
         self.errors[instance.deployment.strategy_id] += 1
         handler.errors_in_a_row += 1
         _log.error(
             "a strategy raised",
             strategy=instance.deployment.strategy_id,
-            instrument=instance.instrument.key,
+            instrument=instance.label,
             handler=handler.kind,
             in_a_row=handler.errors_in_a_row,
             exc_info=error,
         )
-        if handler.errors_in_a_row >= self._error_limit:
+        self._note(instance.deployment, instance.label, handler.kind, error)
+        if isinstance(error, LimitPassed) or handler.errors_in_a_row >= self._tolerance.errors_in_a_row:
             instance.suspended = True
-            self._suspend(instance.deployment, instance.instrument.key, error)
+            self._suspend(instance.deployment, instance.label, handler.kind, error)
 
-    def _suspend(self, deployment: Deployment, instrument: str, error: Exception) -> None:
-        self.suspended.setdefault(deployment.strategy_id, []).append(instrument)
+    def _count_slow(self, handler: Handler, took: float) -> None:
+        instance = handler.instance
+        self.slow[instance.deployment.strategy_id] += 1
+        handler.slow_in_a_row += 1
+        error = StrategyError(f"took {took * 1000:.1f} ms")
+        self._note(instance.deployment, instance.label, handler.kind, error)
+        if handler.slow_in_a_row >= self._tolerance.slow_in_a_row:
+            instance.suspended = True
+            self._suspend(instance.deployment, instance.label, handler.kind, error)
+
+    def _suspend(self, deployment: Deployment, instruments: str, where: str, error: Exception) -> None:
+        self.suspended.setdefault(deployment.strategy_id, []).append(instruments)
+        self._note(deployment, instruments, where, error)
         _log.error(
-            "a strategy is suspended",
-            strategy=deployment.strategy_id,
-            instrument=instrument,
-            error=f"{type(error).__name__}: {error}",
+            "a strategy is suspended", strategy=deployment.strategy_id, problem=self.problems[deployment.strategy_id]
         )
+
+    def _note(self, deployment: Deployment, instruments: str, where: str, error: Exception) -> None:
+        """The last problem of each strategy, for people."""
+        self.problems[deployment.strategy_id] = f"{instruments}, {where}: {type(error).__name__}: {error}"

@@ -14,11 +14,11 @@ from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
 from alphapanda.feed.cancelling import cancel_and_wait
 from alphapanda.feed.outbox import Emit, SignalOutbox
-from alphapanda.feed.router import StrategyRouter
+from alphapanda.feed.router import StrategyRouter, Tolerance
 from alphapanda.feed.source import Clock, TickSource
 from alphapanda.feed.stats import FeedState, FeedStats
 from alphapanda.live.quotes import LiveUnavailable, Tick
-from alphapanda.strategies.registry import Deployment
+from alphapanda.strategies.deployment import Deployment
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ class FeedRunner:
         beat_every_s: float = 5.0,
         stop_grace_s: float = 2.0,
         outbox: SignalOutbox | None = None,
+        tolerance: Tolerance | None = None,
     ) -> None:
         self._source = source
         self._publish = publish
@@ -64,7 +65,7 @@ class FeedRunner:
         self._beat = beat
         self._beat_every_s = beat_every_s
         self._stop_grace_s = stop_grace_s
-        self._router = StrategyRouter(strategies, source.instruments, brokers)
+        self._router = StrategyRouter(strategies, source.instruments, brokers, tolerance=tolerance)
         self._outbox = outbox or SignalOutbox(emit)
         self._state = FeedState.NEW
         self._feeding: asyncio.Task[None] | None = None
@@ -101,6 +102,8 @@ class FeedRunner:
             strategy_errors=dict(self._router.errors),
             suspended={name: list(instruments) for name, instruments in self._router.suspended.items()},
             error=self._error,
+            strategy_slow=dict(self._router.slow),
+            strategy_problems=dict(self._router.problems),
         )
 
     async def run(self) -> FeedStats:

@@ -25,8 +25,8 @@ class FeedStats(msgspec.Struct, frozen=True, kw_only=True):
 
     `ticks` came from the source, `ticks_skipped` it left out for being late, `ticks_unpublished` never reached Redis,
     `ticks_late` came too late for their bar. Of the signals, `pending` are on their way (in retry included) and
-    `undelivered` were given up. `strategy_errors` counts by strategy; `suspended` lists, by strategy, the instruments
-    it is no longer asked about.
+    `undelivered` were given up. By strategy: `strategy_errors` and `strategy_slow` count the calls that raised or took
+    too long, `strategy_problems` tells the last such, `suspended` lists the instruments it is no longer asked about.
     """
 
     state: FeedState
@@ -46,6 +46,8 @@ class FeedStats(msgspec.Struct, frozen=True, kw_only=True):
     strategy_errors: dict[str, int]
     suspended: dict[str, list[str]]
     error: str | None
+    strategy_slow: dict[str, int] = msgspec.field(default_factory=dict)
+    strategy_problems: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 async def write_stats(redis: "Redis", stats: FeedStats, *, at: float) -> None:

@@ -1,17 +1,17 @@
 """Strategies by name, and their parameters checked before anything runs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from alphapanda.domain.ids import StrategyId
-from alphapanda.strategies.contract import Strategy, StrategyError, StrategyParams
+from alphapanda.strategies.deployment import AnyStrategy, Deployment
+from alphapanda.strategies.errors import StrategyError
 from alphapanda.strategies.momentum_breakout import MomentumBreakout
 from alphapanda.strategies.sma_cross import SmaCross
 
-AnyStrategy = Strategy[Any]
+__all__ = ["BUILT_IN", "AnyStrategy", "Deployment", "StrategyUnknown", "deploy", "deploy_all"]
 
 BUILT_IN: Mapping[str, type[AnyStrategy]] = {strategy.name: strategy for strategy in (SmaCross, MomentumBreakout)}
 
@@ -19,15 +19,6 @@ BUILT_IN: Mapping[str, type[AnyStrategy]] = {strategy.name: strategy for strateg
 class StrategyUnknown(StrategyError):  # noqa: N818 - named for the condition
     code = "STRATEGY_UNKNOWN"
     default_next_action = "Name strategies that exist in ALPHAPANDA_FEED__STRATEGIES."
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A strategy with its parameters, under the id its signals carry; one instance is made per instrument."""
-
-    strategy: type[AnyStrategy]
-    params: StrategyParams
-    strategy_id: StrategyId
 
 
 def deploy(name: str, params: Mapping[str, Any] | None = None) -> Deployment:

@@ -10,7 +10,7 @@ from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side
 from alphapanda.feed.bars import Bar
 from alphapanda.feed.instruments import by_key, cash_equity
-from alphapanda.feed.router import StrategyRouter
+from alphapanda.feed.router import StrategyRouter, Tolerance
 from alphapanda.feed.simulator import SimulatorSource
 from alphapanda.live.quotes import Tick
 from alphapanda.strategies.contract import Intent, Strategy, StrategyParams
@@ -84,8 +84,10 @@ def deployed(strategy: type[Strategy[NoParams]]) -> Deployment:
     return Deployment(strategy, NoParams(), StrategyId(strategy.name))
 
 
-def router(*strategies: type[Strategy[NoParams]], error_limit: int = 20) -> StrategyRouter:
-    return StrategyRouter([deployed(one) for one in strategies], INSTRUMENTS, BROKERS, error_limit=error_limit)
+def router(*strategies: type[Strategy[NoParams]], errors: int = 20) -> StrategyRouter:
+    return StrategyRouter(
+        [deployed(one) for one in strategies], INSTRUMENTS, BROKERS, tolerance=Tolerance(errors_in_a_row=errors)
+    )
 
 
 def tick(at: float = 0.0, instrument: str = "NSE:INFY", price: float = 100.0) -> Tick:
@@ -172,7 +174,7 @@ def test_a_strategy_that_raises_is_counted_and_the_others_go_on() -> None:
 
 
 def test_after_too_many_errors_in_a_row_it_is_suspended_on_that_instrument_alone() -> None:
-    both = router(RaisesOnInfy, BuysEveryTick, error_limit=3)
+    both = router(RaisesOnInfy, BuysEveryTick, errors=3)
     for at in range(10):
         both.route(tick(at))
     assert both.errors == {"raises-on-infy": 3}
@@ -182,7 +184,7 @@ def test_after_too_many_errors_in_a_row_it_is_suspended_on_that_instrument_alone
 
 
 def test_a_sound_tick_handler_does_not_hide_that_every_bar_fails() -> None:
-    one = router(RaisesOnBars, error_limit=3)
+    one = router(RaisesOnBars, errors=3)
     signals = [signal for at in range(10) for signal in one.route(tick(at))]
     assert one.suspended == {"raises-on-bars": ["NSE:INFY"]}
     assert len(signals) == 3  # until the tick that completed the third bar
