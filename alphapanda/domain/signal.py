@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from alphapanda.domain.ids import (
     BROKER_PATTERN,
+    EXTERNAL,
     SIGNAL_ID_PATTERN,
     STRATEGY_ID_PATTERN,
     Broker,
@@ -106,6 +107,13 @@ class Signal(OrderTerms):
     expires_at: AwareDatetime | None = None
     wait_for_open: bool = False
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("strategy_id")
+    @classmethod
+    def _strategy_is_somebody(cls, strategy_id: StrategyId) -> StrategyId:
+        if strategy_id == EXTERNAL:
+            raise ValueError(f"strategy_id: {EXTERNAL} is kept for trades that nobody here ordered; use another name")
+        return strategy_id
 
     @field_validator("brokers")
     @classmethod

@@ -38,6 +38,7 @@ STOP = {"order_type": "SL", "price": "1501", "trigger_price": "1500"}
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
+        ({"strategy_id": "EXTERNAL"}, "strategy_id"),
         ({"quantity": 0}, "quantity"),
         ({"quantity": -1}, "quantity"),
         ({"quantity": MAX_QUANTITY + 1}, "quantity"),
