@@ -7,7 +7,7 @@ a whole book sets it aside and never takes it for absent.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -85,6 +85,10 @@ class Entry:
 
 def entry(row: Raw, *, now: datetime) -> Entry:
     """Raises UnreadableRow."""
+    return _built(row, lambda: _entry(row, now))
+
+
+def _entry(row: Raw, now: datetime) -> Entry:
     tags = tags_of(row)
     word = str(row.get("status") or "")
     variety = str(row.get("variety") or Variety.REGULAR)
@@ -92,28 +96,25 @@ def entry(row: Raw, *, now: datetime) -> Entry:
     iceberg = _iceberg(row)
     placed_at = time_of(row.get("order_timestamp"), now=now)
     times = [time_of(row.get(name), now=now) for name in ("exchange_update_timestamp", "exchange_timestamp")]
-    report = _built(
-        row,
-        lambda: OrderReport(
-            broker_order_id=_id(row, "order_id"),
-            tag=caller_tag(row, tags),
-            status=_STATUSES.get(word, BookStatus.PENDING),
-            exchange=Exchange(row["exchange"]),
-            tradingsymbol=row["tradingsymbol"],
-            side=Side(row["transaction_type"]),
-            product=Product(row["product"]),
-            order_type=OrderType(row["order_type"]),
-            quantity=_count(row, "quantity"),
-            filled_quantity=_count(row, "filled_quantity"),
-            average_price=positive(row.get("average_price")),
-            price=positive(row.get("price")),
-            trigger_price=positive(row.get("trigger_price")),
-            message=str(row.get("status_message") or row.get("status_message_raw") or ""),
-            variety=Variety(variety) if variety in set(Variety) else Variety.REGULAR,
-            whole=sliced_from is None and iceberg is None,
-            placed_at=placed_at,
-            updated_at=max([each for each in (*times, placed_at) if each is not None], default=now),
-        ),
+    report = OrderReport(
+        broker_order_id=_id(row, "order_id"),
+        tag=caller_tag(row, tags),
+        status=_STATUSES.get(word, BookStatus.PENDING),
+        exchange=Exchange(row["exchange"]),
+        tradingsymbol=row["tradingsymbol"],
+        side=Side(row["transaction_type"]),
+        product=Product(row["product"]),
+        order_type=OrderType(row["order_type"]),
+        quantity=_count(row, "quantity"),
+        filled_quantity=_count(row, "filled_quantity"),
+        average_price=positive(row.get("average_price")),
+        price=positive(row.get("price")),
+        trigger_price=positive(row.get("trigger_price")),
+        message=str(row.get("status_message") or row.get("status_message_raw") or ""),
+        variety=Variety(variety) if variety in set(Variety) else Variety.REGULAR,
+        whole=sliced_from is None and iceberg is None,
+        placed_at=placed_at,
+        updated_at=max([each for each in (*times, placed_at) if each is not None], default=now),
     )
     parent = sliced_from or (str(row.get("parent_order_id") or "") or None if iceberg else None)
     return Entry(report, variety, word, tags, parent, sliced_from is not None or "autoslice" in tags, iceberg)
@@ -243,6 +244,6 @@ def _iceberg(row: Raw) -> Iceberg | None:
 def _built(row: Raw, build: Callable[[], _T]) -> _T:
     try:
         return build()
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:  # pydantic's errors are ValueErrors
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:  # pydantic's errors are ValueErrors
         where = f"{row.get('exchange')}:{row.get('tradingsymbol')} {row.get('product')}"
         raise UnreadableRow(f"{where}: {type(error).__name__} {str(error).splitlines()[0]}") from error

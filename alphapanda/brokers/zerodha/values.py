@@ -11,6 +11,8 @@ from alphapanda.domain.ids import TAG_LENGTH
 SLICE_MARK = "autoslice:"
 _MARKS = ("autoslice", "mktp", "iceberg")
 """Kite's own entries among an order's tags: `mktp:2.00`, `autoslice:<id of the sliced order>`."""
+_LONGEST = 30
+"""Digits: far above any amount, and far below a number that takes minutes to write out (`1e999999`)."""
 
 
 def tags_of(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -35,8 +37,8 @@ def exact(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise TypeError(f"{value!r} is no number")
     number = Decimal(str(value))
-    if not number.is_finite():
-        raise ValueError(f"{value!r} is not finite")
+    if not number.is_finite() or abs(number.adjusted()) > _LONGEST:
+        raise ValueError(f"{str(value)[:40]!r} is no amount")
     return number
 
 
@@ -60,4 +62,7 @@ def time_of(value: object, *, now: datetime) -> datetime | None:
             found = datetime.fromisoformat(text)
         except ValueError:
             return None
-    return (found if found.tzinfo else found.replace(tzinfo=IST)).astimezone(UTC)
+    try:
+        return (found if found.tzinfo else found.replace(tzinfo=IST)).astimezone(UTC)
+    except OverflowError:  # `0001-01-01 00:00:00`: some other program's "never"
+        return None

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapanda.brokers.zerodha import rows
+from alphapanda.brokers.zerodha.book import Book, TradeBook
 from alphapanda.brokers.zerodha.rows import UnreadableRow, entry
 from alphapanda.brokers.zerodha.values import caller_tag, exact, positive, tags_of, time_of
 from alphapanda.domain.execution import BookStatus
@@ -104,6 +105,27 @@ def test_a_row_with_a_field_missing_is_unreadable() -> None:
     del row["product"]
     with pytest.raises(UnreadableRow, match="NSE:INFY None: KeyError"):
         entry(row, now=NOW)
+
+
+ODD: list[Any] = [
+    None, "", 0, -1, 1.5, 1e308, 10**30, "1e999999", "1e-999999", "NaN", True, "abc", "\x00", "\ud800", [], [1], {},
+    {"quantity": "x"}, {"iceberg": {"leg": "x"}}, {"iceberg": {"leg": [1]}}, "0001-01-01 00:00:00",
+    "9999-12-31 23:59:59",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("name", order_row())
+def test_no_row_of_the_order_book_hides_another_whatever_is_in_it(name: str, odd: object) -> None:
+    book = Book([{**order_row("1"), name: odd}, order_row("2")], now=NOW)
+    assert book.by_id("2") is not None
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("name", trade_row("7"))
+def test_no_row_of_the_trade_book_hides_another_whatever_is_in_it(name: str, odd: object) -> None:
+    book = TradeBook([{**trade_row("7"), name: odd}, trade_row("8", "2")], now=NOW)
+    assert "2:8" in {trade.trade_id for trade in book.trades}
 
 
 def test_unreadable_rows_do_not_hide_the_others() -> None:
