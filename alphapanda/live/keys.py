@@ -32,3 +32,13 @@ def limits(broker: Broker) -> str:
 def reconciled(broker: Broker) -> str:
     """What the broker's last reconciliation read, and when: JSON of `Reconciled`."""
     return f"alphapanda:{broker}:reconciled"
+
+
+def postback(broker: Broker, digest: str) -> str:
+    """That a postback with this content was taken lately (see `alphapanda/live/postbacks.py`)."""
+    return f"alphapanda:{broker}:postback:{digest}"
+
+
+def postbacks_of_proof(broker: Broker, digest: str) -> str:
+    """How many postbacks under one checksum were taken lately."""
+    return f"alphapanda:{broker}:postbacks:{digest}"

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 import secrets
 from datetime import datetime, timedelta
 
@@ -17,6 +18,9 @@ LIFETIME = timedelta(minutes=10)
 """How long a person may take on the broker's login page; the request token lives minutes, too."""
 
 _KEPT = timedelta(days=1)
+_BYTES = 32
+_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
+"""32 bytes in URL-safe base64."""
 
 _ISSUE = text("""
 WITH old AS (DELETE FROM login_nonces WHERE expires_at < :forget)
@@ -32,7 +36,7 @@ RETURNING 1
 
 async def issue_nonce(engine: AsyncEngine, broker: Broker, *, now: datetime) -> str:
     """A fresh nonce, URL-safe text. Raises LedgerUnavailable."""
-    nonce = secrets.token_urlsafe(32)
+    nonce = secrets.token_urlsafe(_BYTES)
     values = {"hash": _hash(nonce), "broker": broker, "now": now, "expires": now + LIFETIME, "forget": now - _KEPT}
     with ledger_errors():
         async with engine.begin() as connection:
@@ -43,8 +47,10 @@ async def issue_nonce(engine: AsyncEngine, broker: Broker, *, now: datetime) -> 
 async def use_nonce(engine: AsyncEngine, broker: Broker, nonce: str, *, now: datetime) -> bool:
     """Whether it is one of ours, of this broker, in time and for the first time; of callers that race one is told so.
 
-    Raises LedgerUnavailable.
+    Raises LedgerUnavailable. Anybody may ask: what cannot be a nonce costs no connection to the ledger.
     """
+    if _FORM.fullmatch(nonce) is None:
+        return False
     with ledger_errors():
         async with engine.begin() as connection:
             used = await connection.execute(_USE, {"hash": _hash(nonce), "broker": broker, "now": now})
@@ -52,4 +58,4 @@ async def use_nonce(engine: AsyncEngine, broker: Broker, nonce: str, *, now: dat
 
 
 def _hash(nonce: str) -> str:
-    return hashlib.sha256(nonce.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(nonce.encode()).hexdigest()

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from alphapanda.domain.errors import AlphaPandaError, InvalidValueError
 from alphapanda.domain.ids import TAG_LENGTH, Broker
 from alphapanda.ledger.nudged import workflows_of
+from alphapanda.live.postbacks import first_copy
 from alphapanda.redaction import redact_text
 from alphapanda.sessions.nonces import use_nonce
 from api.correlation import correlation_id_of
@@ -100,16 +101,23 @@ async def _end_login(
 )
 async def postback(request: Request, services: ServicesDep) -> PostbackOut:
     """The address for the app's postback URL. Its checksum is verified, and nothing in it is believed: the order's
-    workflow is told to read the broker's book, as often as the same postback comes. Needs no token."""
+    workflow is told to read the broker's book, once for all copies that come within a minute. Needs no token."""
     broker = active_broker(services.settings, ZERODHA)
-    payload = _document(await request.body())
+    body = await request.body()
+    payload = _document(body)
     if not _is_genuine(services, payload):
         raise PostbackRefused("the postback's checksum is not Zerodha's")
+    async with first_copy(services.redis, broker, proof=payload["checksum"], body=body) as is_first:
+        if is_first:
+            await _nudge(services, broker, payload)
+    return PostbackOut(received=True)
+
+
+async def _nudge(services: Services, broker: Broker, payload: dict[str, Any]) -> None:
     tags = [each for each in (payload.get("tag"), *_listed(payload.get("tags"))) if _is_tag(each)]
     known = await workflows_of(services.ledger, broker, broker_order_id=payload["order_id"], tags=tags)
     for workflow_id in known:
         await services.desk.nudge(workflow_id)
-    return PostbackOut(received=True)
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import orjson
 import pytest
 from redis.asyncio import Redis
 from temporalio.client import Client
@@ -24,6 +25,7 @@ from alphapanda.kitesim.settings import SimSettings
 from alphapanda.ledger.brokers import register_brokers
 from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.instruments import save_instruments
+from alphapanda.live.postbacks import MOST_PER_PROOF, first_copy
 from alphapanda.live.quotes import Tick, publish
 from alphapanda.stack import StackEndpoints
 from tests.integration.api.conftest import serving, settings_on
@@ -32,6 +34,7 @@ from tests.integration.api.test_signals import hand_in, until
 from tests.rehearsal import INFY
 from workers.book_watch import BookWatch
 from workflows.desk import OrderDesk, order_policy
+from workflows.runtime import WorkflowsUnavailable
 
 ZERODHA = Broker("zerodha")
 
@@ -181,6 +184,39 @@ async def test_a_postback_makes_the_order_read_the_book_however_often_it_comes(d
         assert (await outside.post(f"{HERE}/postback", json=body)).status_code == 200  # replayed when all is over
     fills = (await desk.api.get(f"/api/v1/fills?order_id={order}")).json()["items"]
     assert sum(fill["quantity"] for fill in fills) == filled["filled_quantity"] == 10
+
+
+async def test_copies_of_a_postback_leave_one_signal_in_the_orders_history(desk: Desk, temporal: Client) -> None:
+    await desk.log_in()
+    resting = await until(desk.api, await desk.send(order_type="LIMIT", price="1400.00"), "OPEN")
+    body = postback_of(desk.sim, resting)
+    async with httpx.AsyncClient(base_url=desk.api.base_url) as outside:
+        for given in (*[body] * 20, {**body, "filled_quantity": 7001}):
+            assert (await outside.post(f"{HERE}/postback", json=given)).status_code == 200
+        assert await _nudges(temporal, resting["workflow_id"]) == 2  # what is said anew may be new
+        for number in range(MOST_PER_PROOF * 2):  # one proof does for whatever stands beside it
+            await outside.post(f"{HERE}/postback", json={**body, "filled_quantity": number})
+    assert await _nudges(temporal, resting["workflow_id"]) == MOST_PER_PROOF
+
+
+async def test_a_postback_is_taken_again_where_the_order_could_not_be_told(
+    desk: Desk, temporal: Client, redis: "Redis"
+) -> None:
+    await desk.log_in()
+    resting = await until(desk.api, await desk.send(order_type="LIMIT", price="1400.00"), "OPEN")
+    body = orjson.dumps(postback_of(desk.sim, resting))
+    for _ in range(3):
+        with pytest.raises(WorkflowsUnavailable):
+            async with first_copy(redis, ZERODHA, proof="p", body=body) as is_first:
+                assert is_first
+                raise WorkflowsUnavailable("nobody could be told")
+    await desk.api.post(f"{HERE}/postback", content=body)
+    assert await _nudges(temporal, resting["workflow_id"]) == 1
+
+
+async def _nudges(temporal: Client, workflow_id: str) -> int:
+    events = [event async for event in temporal.get_workflow_handle(workflow_id).fetch_history_events()]
+    return sum(event.workflow_execution_signaled_event_attributes.signal_name == "broker_update" for event in events)
 
 
 async def test_a_postback_finds_an_order_by_the_brokers_own_id(desk: Desk) -> None:
