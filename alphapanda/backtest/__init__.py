@@ -1,0 +1,1 @@
+"""The backtest: the same strategies, risk rules, paper exchange and charges in virtual time, without servers."""
