@@ -101,13 +101,13 @@ class ZerodhaBroker:
     async def positions(self) -> Sequence[PositionReport]:
         """Open positions by Kite's net count. Those of products or exchanges not traded here are left out."""
         read = await self._client.read(
-            lambda kite: rows.read_all(kite.positions()["net"], rows.position, "positions")
+            lambda kite: rows.read_traded(kite.positions()["net"], rows.position, "positions")
         )  # fmt: skip
-        return [position for position in read.rows if position.quantity]
+        return [position for position in read if position.quantity]
 
     async def holdings(self) -> Sequence[HoldingReport]:
-        read = await self._client.read(lambda kite: rows.read_all(kite.holdings(), rows.holding, "holdings"))
-        return [holding for holding in read.rows if holding.quantity]
+        read = await self._client.read(lambda kite: rows.read_traded(kite.holdings(), rows.holding, "holdings"))
+        return [holding for holding in read if holding.quantity]
 
     async def margins(self) -> MarginReport:
         return await self._client.read(lambda kite: rows.margins(kite.margins()))
@@ -159,11 +159,12 @@ class ZerodhaBroker:
     async def _socket_refused(self, detail: str) -> bool:
         """A refused socket is a dead session, or a plan without one: only Kite's REST side can tell which."""
         session = await self.session()
-        if session.state is SessionState.ACTIVE:
-            _log.warning(
-                "Kite refuses the order-update socket of a live session (a plan without it?); the book is read instead",
-                broker=self._name, detail=detail,
-            )  # fmt: skip
-            return False
-        await self._on_session_lost(detail if session.state is SessionState.UNKNOWN else session.detail or detail)
-        return True
+        if session.state.needs_login:
+            await self._on_session_lost(session.detail or detail)
+            return True
+        _log.warning(
+            "Kite refuses the order-update socket and does not call the session dead (a plan without it, or an "
+            "outage?); the book is read instead, and the socket tried again in a while",
+            broker=self._name, session=session.state, detail=detail,
+        )  # fmt: skip
+        return False

@@ -1,10 +1,11 @@
 """Changing and cancelling what rests at the broker, in every row that an order has there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerRejected, BrokerUnavailable
+from alphapanda.brokers.protocol import AmbiguousOutcome, BrokerError, BrokerRejected, BrokerUnavailable
 from alphapanda.brokers.zerodha import terms
 from alphapanda.brokers.zerodha.book import Group
 from alphapanda.brokers.zerodha.client import Kite, KiteClient
@@ -35,13 +36,13 @@ class Changes:
                 "fits none of them; cancel it and send a new one"
             )
         calls = [terms.modification(each, change, protection=self._protection) for each in working]
-        for done, arguments in enumerate(calls):
+        for done, (each, arguments) in enumerate(zip(working, calls, strict=True)):
             try:
-                await self._client.order_call(CallKind.MODIFY, _modified(arguments))
-            except BrokerRejected as refusal:
+                await self._ask(CallKind.MODIFY, _varieties(each), partial(_modified, arguments))
+            except BrokerError as error:
                 if not done:
                     raise
-                raise AmbiguousOutcome(f"{done} of {len(calls)} parts were changed, then: {refusal}") from refusal
+                raise AmbiguousOutcome(f"{done} of {len(calls)} parts were changed, then: {error}") from error
 
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel of every row still working; taken when the broker took at least one of them."""
@@ -67,14 +68,22 @@ class Changes:
         if refusal is not None and not taken:
             raise refusal
 
-    async def _cancel_row(self, order_id: str, varieties: tuple[str, ...]) -> None:
-        first, *others = varieties
-        try:
-            await self._client.order_call(CallKind.CANCEL, _cancelled(first, order_id))
-        except BrokerRejected:
-            if not others:
-                raise
-            await self._cancel_row(order_id, tuple(others))
+    async def _cancel_row(self, order_id: str, varieties: Sequence[str]) -> None:
+        await self._ask(CallKind.CANCEL, varieties, partial(_cancelled, order_id))
+
+    async def _ask(
+        self, kind: CallKind, varieties: Sequence[str], call: Callable[[str], Callable[[Kite], Any]]
+    ) -> None:
+        """As each variety in turn until one is not refused; raises the first refusal where all are."""
+        refusals: list[BrokerRejected] = []
+        for variety in varieties:
+            try:
+                await self._client.order_call(kind, call(variety))
+            except BrokerRejected as refusal:
+                refusals.append(refusal)
+            else:
+                return
+        raise refusals[0]
 
 
 def _working(group: Group, done: str) -> tuple[Entry, ...]:
@@ -87,16 +96,16 @@ def _working(group: Group, done: str) -> tuple[Entry, ...]:
 
 
 def _varieties(entry: Entry) -> tuple[str, ...]:
-    """What to cancel the row as, first try first: after the open an AMO is a regular order, whatever the book says."""
+    """What to name the row as, first try first: after the open an AMO is a regular order, whatever the book says."""
     if entry.variety != Variety.AMO:
         return (entry.variety,)
     waits = entry.word == _AMO_WAITS
     return (Variety.AMO, Variety.REGULAR) if waits else (Variety.REGULAR, Variety.AMO)
 
 
-def _cancelled(variety: str, order_id: str) -> Callable[[Kite], Any]:
-    return lambda kite: kite.cancel_order(variety=str(variety), order_id=order_id)
+def _cancelled(order_id: str, variety: str) -> Callable[[Kite], Any]:
+    return lambda kite: kite.cancel_order(variety=variety, order_id=order_id)
 
 
-def _modified(arguments: dict[str, Any]) -> Callable[[Kite], Any]:
-    return lambda kite: kite.modify_order(**arguments)
+def _modified(arguments: dict[str, Any], variety: str) -> Callable[[Kite], Any]:
+    return lambda kite: kite.modify_order(variety=variety, **arguments)

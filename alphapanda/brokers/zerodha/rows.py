@@ -218,6 +218,16 @@ def read_all(rows: object, one: Callable[[Raw], _T], what: str) -> Read[_T]:
     return Read(tuple(read), tuple(unreadable))
 
 
+def read_traded(rows: object, one: Callable[[Raw], _T], what: str) -> tuple[_T, ...]:
+    """As `read_all`, of what is held. A row of an exchange or product nobody here trades is left out; one that is ours
+    and cannot be read raises UnreadableRow: without it the account would look flat."""
+    read = read_all(rows, one, what)
+    for row in read.unreadable:
+        if str(row.get("exchange")) in set(Exchange) and str(row.get("product")) in set(Product):
+            raise UnreadableRow(f"{row.get('tradingsymbol')} is among the {what} in a form that cannot be read")
+    return read.rows
+
+
 def _id(row: Raw, name: str) -> str:
     value = row[name]
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):

@@ -51,7 +51,7 @@ def placement(request: OrderRequest, *, protection: Decimal, freeze: FreezeTable
 
 
 def modification(entry: Entry, change: OrderChange, *, protection: Decimal) -> dict[str, Any]:
-    """Arguments of `modify_order` for one row: only what changes."""
+    """Arguments of `modify_order` for one row, its variety apart: only what changes."""
     if change.validity is Validity.TTL:
         raise BrokerRejected("validity: an order cannot be changed to TTL at Zerodha; cancel it and place it anew")
     becomes = change.order_type or entry.report.order_type
@@ -64,7 +64,7 @@ def modification(entry: Entry, change: OrderChange, *, protection: Decimal) -> d
         "market_protection": number(protection) if needs_protection(becomes) else None,
     }
     arguments = {name: value for name, value in given.items() if value is not None}
-    return {"variety": entry.variety, "order_id": entry.order_id, **arguments}
+    return {"order_id": entry.order_id, **arguments}
 
 
 def needs_protection(order_type: OrderType) -> bool:

@@ -7,6 +7,7 @@ connection is shut down, so that no thread waits for an answer nobody wants.
 Imports requests: only `client.py` imports this module, when the first call is made.
 """
 
+import math
 import socket
 import threading
 from contextlib import suppress
@@ -19,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from alphapanda.brokers.zerodha.outcomes import Reply
+from alphapanda.live.limits.shared import LONGEST_CLOSURE_S
 
 CONNECT_TIMEOUT_S = 3.0
 
@@ -183,6 +185,7 @@ def _text(value: object) -> str:
 def _seconds(header: str | None) -> float | None:
     """Retry-After in seconds; its other form, a date, is not worth trusting two clocks for."""
     try:
-        return min(max(float(header), 0.0), 60.0) if header else None
+        seconds = float(header or "")
     except ValueError:
         return None
+    return min(max(seconds, 0.0), LONGEST_CLOSURE_S) if math.isfinite(seconds) else None

@@ -21,6 +21,7 @@ from alphapanda.live.limits import CallKind
 from tests.integration.brokers.kite_server import (
     ZERODHA,
     KiteServer,
+    Send,
     Session,
     Turns,
     answer,
@@ -284,6 +285,61 @@ async def test_a_change_of_price_reaches_every_slice_that_still_works(desk: Desk
     desk.server.script["PUT /orders/regular/2"] = refusal(400, "OrderException", "It is being processed.")
     with pytest.raises(BrokerRejected, match="being processed"):
         await desk.broker.modify("99", OrderChange(price=Decimal("1502")))
+
+
+@pytest.mark.parametrize("send", [refusal(403, "TokenException", "dead"), refusal(429, "NetworkException", "slow")])
+async def test_a_split_order_that_was_changed_in_part_is_never_told_as_unchanged(desk: Desk, send: Send) -> None:
+    desk.book(slice_row("1"), slice_row("2"))
+    desk.server.script["PUT /orders/regular/2"] = send
+    with pytest.raises(AmbiguousOutcome, match="1 of 2 parts were changed"):
+        await desk.broker.modify("99", OrderChange(price=Decimal("1502")))
+
+
+async def test_an_amo_is_changed_as_regular_after_the_open(desk: Desk) -> None:
+    desk.book(order_row("1", variety="amo"))
+    await desk.broker.modify("1", OrderChange(price=Decimal("1502")))
+    desk.book(order_row("1", variety="amo", status="AMO REQ RECEIVED"))
+    desk.server.script["PUT /orders/amo/1"] = NO_SUCH_ORDER
+    await desk.broker.modify("1", OrderChange(price=Decimal("1502")))
+    changes = [call for call in desk.server.calls() if call.startswith("PUT")]
+    assert changes == ["PUT /orders/regular/1", "PUT /orders/amo/1", "PUT /orders/regular/1"]
+
+
+HELD: dict[str, Any] = {"exchange": "NSE", "tradingsymbol": "INFY", "product": "CNC", "average_price": 1500}
+
+
+@pytest.mark.parametrize("broken", [{"quantity": "many", "opening_quantity": "many"}, {"tradingsymbol": None}])
+async def test_what_is_held_and_cannot_be_read_is_not_flat(desk: Desk, broken: dict[str, Any]) -> None:
+    row = {**HELD, "quantity": 5, "opening_quantity": 5}
+    desk.server.script["GET /portfolio/positions"] = success({"net": [row, {**row, **broken}], "day": []})
+    desk.server.script["GET /portfolio/holdings"] = success([row, {**row, **broken}])
+    for read in (desk.broker.positions, desk.broker.holdings):
+        with pytest.raises(BrokerUnavailable):
+            await read()
+
+
+async def test_what_is_held_of_a_kind_nobody_trades_here_is_left_out(desk: Desk) -> None:
+    row = {**HELD, "quantity": 5, "opening_quantity": 5}
+    desk.server.script["GET /portfolio/positions"] = success({"net": [row, {**row, "product": "BO"}], "day": []})
+    desk.server.script["GET /portfolio/holdings"] = success([row, {**row, "exchange": "NSEIX"}])
+    assert [len(await read()) for read in (desk.broker.positions, desk.broker.holdings)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("send", "is_dead"),
+    [
+        (refusal(403, "TokenException", "Incorrect `access_token`."), True),
+        (success({"user_id": "AB1234"}), False),
+        (refusal(503, "NetworkException", "away"), False),
+        (refusal(429, "NetworkException", "slow"), False),
+    ],
+)
+async def test_a_socket_is_given_up_for_good_only_when_kite_calls_the_session_dead(
+    desk: Desk, send: Send, is_dead: bool
+) -> None:
+    desk.server.script["GET /user/profile"] = send
+    assert await desk.broker._socket_refused("upgrade failed (403)") is is_dead
+    assert len(desk.lost) == is_dead
 
 
 async def test_a_session_is_what_kite_says_of_it(desk: Desk) -> None:

@@ -221,15 +221,18 @@ async def _error(client: KiteClient, call: str) -> BrokerError | None:
     return None
 
 
-async def test_the_brokers_own_pause_is_passed_on(server: KiteServer) -> None:
-    server.usual = refusal(429, "NetworkException", "Too many requests", Retry_After="7")
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("600", 600.0), ("1e9", 3600.0), ("nan", 1.0), ("-1", 1.0), ("soon", 1.0)]
+)
+async def test_the_brokers_own_pause_is_passed_on(server: KiteServer, header: str, seconds: float) -> None:
+    server.usual = refusal(429, "NetworkException", "Too many requests", Retry_After=header)
     turns = Turns()
     client = KiteClient(ZERODHA, settings_for(server.url), Session(), turns)
     with pytest.raises(RateLimited) as caught:
         await client.order_call(*CALLS["place"])
     await client.close()
-    assert caught.value.retry_after_s == 7.0
-    assert turns.penalties == [7.0]
+    assert caught.value.retry_after_s == seconds
+    assert turns.penalties == [seconds]
 
 
 async def test_a_secret_that_the_broker_repeats_is_not_passed_on(server: KiteServer) -> None:
