@@ -79,6 +79,9 @@ class OrderLife:
         self.pending_told = False
         self.idle_since: datetime | None = None
         """Since when all that the book shows of a sliced order has been filled, and is not all of it."""
+        self.absent_reads = 0
+        self.absent_since: datetime | None = None
+        """How often in a row, and since when, the book has not shown the working order."""
         self.evidence = Gathered(restored.replaced if restored else ())
         self._seq = restored.seq if restored else order.seq
         self._published = self.state

@@ -11,9 +11,14 @@ from workflows.waiting import wait_for_login
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import CallOutcome, CallResult
+    from alphapanda.domain.calendar import trading_date
     from alphapanda.domain.execution import BookStatus, OrderReport
     from alphapanda.domain.reasons import ReasonCode, reason
-    from alphapanda.domain.states import WORKING
+    from alphapanda.domain.states import WORKING, OrderState
+    from alphapanda.domain.vocabulary import Variety
+
+PROVED_ABSENT = 3
+"""Reads in a row that must miss an order before it counts as absent: one read may have met a lagging book."""
 
 
 async def read(life: OrderLife, inbox: Inbox, result: CallResult) -> None:
@@ -23,6 +28,9 @@ async def read(life: OrderLife, inbox: Inbox, result: CallResult) -> None:
     elif result.report is not None:
         life.observe(_without_what_never_came(life, result.report))
         _watch_pending(life, result.report)
+        life.absent_reads, life.absent_since = 0, None
+    elif result.outcome is CallOutcome.DONE:
+        _watch_absent(life)
     await life.flush()
     life.publish()
 
@@ -50,6 +58,24 @@ def _without_what_never_came(life: OrderLife, report: OrderReport) -> OrderRepor
         return report
     missing = life.progress.quantity - life.progress.filled_quantity
     return report.model_copy(update={"unplaced_quantity": missing, "message": report.message or "never in the book"})
+
+
+def _watch_absent(life: OrderLife) -> None:
+    """A broker's book is of one day. An order of an earlier one that it has no more has ended with its day.
+
+    As with any absence, one read proves nothing. A fill that nobody saw shows as drift of the position. An order placed
+    after hours belongs to a later day than its row says, and is left to a person.
+    """
+    if life.state not in WORKING or life.terms.variety is Variety.AMO:
+        return
+    now = workflow.now()
+    life.absent_reads += 1
+    life.absent_since = life.absent_since or now
+    last_seen = life.shown.updated_at if life.shown is not None else workflow.info().start_time
+    lasted = now - life.absent_since >= timedelta(seconds=life.policy.absent_after_s)
+    if trading_date(last_seen) < trading_date(now) and life.absent_reads >= PROVED_ABSENT and lasted:
+        facts = {"last_seen": trading_date(last_seen), "reads": life.absent_reads}
+        life.enter(OrderState.EXPIRED, reason(ReasonCode.BROKER_DAY_OVER, **facts))
 
 
 def _watch_pending(life: OrderLife, report: OrderReport) -> None:

@@ -13,6 +13,7 @@ from workflows.broker_calls import look_up, request_cancel
 from workflows.evidence import what_the_book_said
 from workflows.inbox import Inbox, Request
 from workflows.order_life import OrderLife
+from workflows.reading import PROVED_ABSENT
 from workflows.waiting import note_cancels, wait_for_login
 
 with workflow.unsafe.imports_passed_through():
@@ -32,8 +33,6 @@ S = OrderState
 PARKED_RECHECK = timedelta(minutes=5)
 MAX_PARKED_RECHECK = timedelta(hours=1)
 MAX_RESOLVE_INTERVAL = timedelta(seconds=15)
-PROVED_ABSENT = 3
-"""Reads in a row that must miss the tag before an order counts as absent: one read may have met a lagging book."""
 
 
 async def settle(life: OrderLife, inbox: Inbox) -> None:

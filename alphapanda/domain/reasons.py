@@ -78,6 +78,7 @@ class ReasonCode(StrEnum):
     BROKER_REJECTED            = "BROKER_REJECTED", "The broker refused the order."
     BROKER_CANCELLED           = "BROKER_CANCELLED", "The broker's book shows the order cancelled."
     BROKER_EXPIRED             = "BROKER_EXPIRED", "The order's validity ended at the exchange."
+    BROKER_DAY_OVER            = "BROKER_DAY_OVER", "Its day is over, and the broker's book of today has it no more."
     BROKER_SLICES_REFUSED      = "BROKER_SLICES_REFUSED", "The broker refused a part of the order it had sliced."
     BROKER_PARTIAL_FILL        = "BROKER_PARTIAL_FILL", "Part of the quantity is filled."
     BROKER_FILLED              = "BROKER_FILLED", "The whole quantity is filled."

@@ -13,9 +13,12 @@ from tests.rehearsal import PAPER, Rehearsal, broker_worker_of
 
 
 class KiteLike(PaperBroker):
-    """`holds_back`: the book shows each order as pending, until it is set to False."""
+    """`holds_back`: the book shows each order as pending, until it is set to False. `forgets`: it shows none of them,
+    as the book of another day."""
 
     holds_back = False
+    forgets = False
+    reads = 0
     told_with_placement: dict[str, Any] | None = None
     """Given: the placement is answered with the row, changed by this."""
     shown: dict[str, Any] = {}  # noqa: RUF012 - replaced as a whole
@@ -34,6 +37,9 @@ class KiteLike(PaperBroker):
         return self._seen(await super().find_by_tag(tag))
 
     def _seen(self, report: OrderReport | None) -> OrderReport | None:
+        self.reads += 1
+        if self.forgets:
+            return None
         if report is None or not self.holds_back:
             return report and report.model_copy(update=self.shown)
         return report.model_copy(update={"status": BookStatus.PENDING, "filled_quantity": 0, "trades": ()})

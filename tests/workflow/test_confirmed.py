@@ -1,5 +1,6 @@
 """A broker that answers a placement with a number only: the order is OPEN once its book shows that, not before."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -107,6 +108,39 @@ async def test_an_open_order_the_book_goes_back_to_show_as_pending_is_noted_once
         await desk.quote(1399.0)
         await desk.until(order, S.FILLED)
         assert len(await noted()) == 1
+
+
+# --- over night --------------------------------------------------------------------------------------------------
+
+
+async def test_an_order_of_an_earlier_day_that_the_book_has_no_more_has_expired(rehearse_with: Rehearse) -> None:
+    quick = {"poll_interval_s": 0.1, "absent_after_s": 0.5}
+    async with rehearse_with(broker_worker=False, orders=quick) as desk, kite_like(desk) as broker:
+        broker.shown = {"updated_at": datetime.now(UTC) - timedelta(days=1)}
+        order = await desk.send(**RESTING)
+        await desk.until(order, S.OPEN)
+        broker.forgets = True
+        row = await desk.until(order, S.EXPIRED)
+        assert row.reason_code == "BROKER_DAY_OVER"
+        assert row.closed_at is not None
+
+
+async def test_an_order_of_today_that_the_book_does_not_show_is_waited_for(rehearse_with: Rehearse) -> None:
+    quick = {"poll_interval_s": 0.1, "absent_after_s": 0.3}
+    async with rehearse_with(broker_worker=False, orders=quick) as desk, kite_like(desk) as broker:
+        order = await desk.send(**RESTING)
+        await desk.until(order, S.OPEN)
+        broker.forgets = True
+        before = broker.reads
+
+        async def looked_often() -> bool:
+            return broker.reads > before + 10  # at 0.1 s each: more, for longer, than would prove it of an earlier day
+
+        await eventually(looked_often)
+        assert (await desk.row(order)).state == S.OPEN
+        broker.forgets = False
+        await desk.quote(1399.0)
+        await desk.until(order, S.FILLED)
 
 
 # --- sliced ------------------------------------------------------------------------------------------------------
