@@ -290,7 +290,8 @@ replacing_states = st.sampled_from(sorted(AT_THE_BROKER | {S.FILLED, S.CANCELLED
 def test_reports_of_both_orders_in_any_order_count_each_trade_once(
     state: OrderState, before: int, sequence: list[tuple[bool, OrderReport]]
 ) -> None:
-    progress = replaced(state, before)
+    filled = {S.PARTIALLY_FILLED: max(before, 1), S.FILLED: 10, S.OPEN: 0}.get(state, before)
+    progress = replaced(state, filled)
     for of_replaced, each in sequence:
         seen = observe_replaced(progress, each) if of_replaced else observe(progress, each)
         assert seen.progress.filled_quantity == progress.filled_quantity + sum(t.quantity for t in seen.new_trades)
