@@ -22,7 +22,8 @@ class Instrument:
     """Grid and limits of one instrument on one date.
 
     `lot_size` counts shares or contracts; `tick_size` is in rupees; circuit limits are None where not known.
-    `segment` names a session table of the calendar (NSE_EQ, NSE_EQ_FNO, NSE_FNO, ...).
+    `segment` names a session table of the calendar (NSE_EQ, NSE_EQ_FNO, NSE_FNO, ...). `dump_date` is the date of the
+    broker's dump it comes from, None where a source made it up; `withdrawn_on` that of the first dump without it.
     """
 
     exchange: Exchange
@@ -37,6 +38,8 @@ class Instrument:
     strike: Decimal | None = None
     lower_circuit: Price | None = None
     upper_circuit: Price | None = None
+    dump_date: date | None = None
+    withdrawn_on: date | None = None
 
     @property
     def key(self) -> str:

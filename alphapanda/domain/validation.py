@@ -23,6 +23,8 @@ def instrument_breaches(terms: OrderTerms, instrument: Instrument, trading_date:
         yield reason(ReasonCode.INSTRUMENT_NOT_TRADABLE, instrument=instrument.key, type="index")
     if instrument.expiry is not None and instrument.expiry < trading_date:
         yield reason(ReasonCode.INSTRUMENT_NOT_TRADABLE, instrument=instrument.key, expired=instrument.expiry)
+    elif instrument.withdrawn_on is not None:
+        yield reason(ReasonCode.INSTRUMENT_NOT_TRADABLE, instrument=instrument.key, gone_since=instrument.withdrawn_on)
     if instrument.lot_size and terms.quantity % instrument.lot_size:
         yield reason(ReasonCode.INSTRUMENT_LOT_SIZE, quantity=terms.quantity, lot_size=instrument.lot_size)
     yield from _variety_breaches(terms, instrument)

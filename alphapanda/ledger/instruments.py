@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,6 +15,12 @@ from alphapanda.domain.vocabulary import Exchange
 from alphapanda.ledger.models import InstrumentRow
 
 _table = InstrumentRow.__table__
+_LOCK_KEY = 0x696E7374  # "inst": who writes instruments takes turns, or two writers could wait for each other's rows
+
+
+async def take_turn(connection: AsyncConnection) -> None:
+    """The first statement of a transaction that writes instruments; readers are not held up."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 async def save_instruments(
@@ -24,6 +30,7 @@ async def save_instruments(
 
     `replace=False` leaves rows that exist as they are: what a simulator makes up must not displace a real dump.
     """
+    await take_turn(connection)
     rows = [
         {
             "exchange": item.exchange,
@@ -40,6 +47,8 @@ async def save_instruments(
             "upper_circuit": item.upper_circuit,
             "as_of": as_of,
             "source": source,
+            "load_id": None,
+            "withdrawn_on": None,
         }
         for item in instruments
     ]
@@ -96,6 +105,8 @@ def _instrument(row: Row[Any]) -> Instrument:
         strike=row.strike,
         lower_circuit=None if row.lower_circuit is None else Price(row.lower_circuit),
         upper_circuit=None if row.upper_circuit is None else Price(row.upper_circuit),
+        dump_date=None if row.load_id is None else row.as_of,
+        withdrawn_on=row.withdrawn_on,
     )
 
 

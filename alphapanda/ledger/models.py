@@ -286,8 +286,36 @@ class DriftRow(Base):
     )
 
 
+class InstrumentLoadRow(Base):
+    """A dump that was to be loaded: what came of it, and what was refused and why. `outcome` LOADED or REFUSED."""
+
+    __tablename__ = "instrument_loads"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    as_of: Mapped[date]
+    source: Mapped[str]
+    origin: Mapped[str]
+    digest: Mapped[str]
+    actor: Mapped[str]
+    loaded_at: Mapped[datetime]
+    outcome: Mapped[str]
+    detail: Mapped[str]
+    exchanges: Mapped[list[str]]
+    accepted: Mapped[int]
+    refused: Mapped[int]
+    skipped: Mapped[int]
+    added: Mapped[int]
+    changed: Mapped[int]
+    withdrawn: Mapped[int]
+    report: Mapped[dict[str, Any]]
+
+
 class InstrumentRow(Base):
-    """An instrument as of `as_of`, from `source` (a dump, the simulator, a replayed file)."""
+    """An instrument as of `as_of`, from `source` (a dump, the simulator, a replayed file).
+
+    `load_id` tells which dump it came from, None for what no dump described. `withdrawn_on` is the date of the first
+    dump that no longer had it: nothing is traded in it then, and what was traded keeps its terms.
+    """
 
     __tablename__ = "instruments"
 
@@ -305,5 +333,7 @@ class InstrumentRow(Base):
     upper_circuit: Mapped[Decimal | None]
     as_of: Mapped[date]
     source: Mapped[str]
+    load_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("instrument_loads.id"))
+    withdrawn_on: Mapped[date | None]
 
     __table_args__ = (Index("ix_instruments_token", "instrument_token"),)
