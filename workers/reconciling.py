@@ -105,6 +105,14 @@ class Reconciler:
         return standing
 
     async def _adopt(self, adoption: Adopt) -> None:
+        """One that cannot be booked, for a reason of its own, holds up neither the others nor what is ours."""
+        try:
+            await self._book_external(adoption)
+        except Exception:
+            number = adoption.broker_order_id
+            log.exception("trades of others could not be booked", broker=self._broker, broker_order_id=number)
+
+    async def _book_external(self, adoption: Adopt) -> None:
         first = adoption.trades[0]
         instrument = await find_instrument(self._engine, first.exchange, first.tradingsymbol)
         charge = charge_by(ChargeTable.packaged(), instrument)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from alphapanda.brokers.paper.faults import PaperFault
-from alphapanda.domain.execution import OrderRequest
+from alphapanda.domain.execution import OrderRequest, TradeReport
 from alphapanda.domain.ids import Broker, OrderId, Tag, WorkflowId, order_tag
 from alphapanda.domain.signal import OrderTerms
 from alphapanda.domain.states import OrderState
@@ -143,6 +143,23 @@ async def test_two_processes_that_reconcile_at_once_book_a_trade_once(rehearsal:
         await asyncio.gather(*(each.run(rehearsal.broker) for each in others))
     assert await rehearsal.scalar("SELECT count(*) FROM fills") == 1
     await equal(rehearsal)
+
+
+async def test_a_trade_that_cannot_be_booked_holds_up_no_other(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = await by_hand(rehearsal), await by_hand(rehearsal, quantity=7)
+    shown = await rehearsal.broker.trades()
+    absurd = {"price": Decimal("1e17")}  # beyond what the ledger's column holds
+
+    async def trades() -> list[TradeReport]:
+        return [each.model_copy(update=absurd if each.broker_order_id == bad else {}) for each in shown]
+
+    monkeypatch.setattr(rehearsal.broker, "trades", trades)
+    await set_position(rehearsal, 99)
+    await rehearsal.reconcile(3)
+    assert await rows(rehearsal, "SELECT broker_order_id FROM fills") == [(good,)]
+    assert [row.kind for row in await drift(rehearsal)] == ["POSITION_QUANTITY"]
 
 
 async def test_a_book_that_cannot_be_read_changes_nothing(rehearsal: Rehearsal) -> None:
