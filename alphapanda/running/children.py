@@ -28,7 +28,8 @@ _CANNOT_START = 127
 class Child:
     """What to keep running. `log` None: it writes where we write. `may_finish`: status 0 ends it for good.
 
-    `drain_s` is how long it may finish what is under way after SIGTERM before it is killed.
+    `drain_s` is how long it may finish what is under way after SIGTERM before it is killed. `environment` comes over
+    ours, however a variable is spelled there.
     """
 
     name: str
@@ -171,7 +172,8 @@ class SupervisedChild:
 
 def spawn(child: Child) -> "subprocess.Popen[bytes]":
     """Start it once, tied to the life of our process. Raises OSError where it cannot be started."""
-    environment = {**os.environ, **child.environment, PARENT_PID_VARIABLE: str(os.getpid())}
+    ours = {name: value for name, value in os.environ.items() if name.upper() not in child.environment}
+    environment = {**ours, **child.environment, PARENT_PID_VARIABLE: str(os.getpid())}
     with contextlib.ExitStack() as opened, warnings.catch_warnings():
         # Python 3.12 warns that a forked child of a threaded process may deadlock. The hook takes no lock.
         warnings.simplefilter("ignore", DeprecationWarning)
