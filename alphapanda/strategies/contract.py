@@ -140,28 +140,30 @@ class Strategy(Kept, ABC, Generic[P]):
     def snapshot(self) -> dict[str, Any]:
         """All it holds, JSON-ready, with what it must match to be taken back. Raises StrategyError naming a value
         that cannot be kept."""
-        return {**self._identity(), "state": self.kept()}
+        return {**_identity(self), "state": self.kept()}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot of the same strategy, version, parameters and instruments.
 
         Raises StateUnfit naming what differs; nothing is changed then.
         """
-        for name, ours in self._identity().items():
+        for name, ours in _identity(self).items():
             if snapshot.get(name) != ours:
                 raise StateUnfit(
                     f"strategy {self.name}, {name}: the snapshot is of {snapshot.get(name)!r}, not {ours!r}"
                 )
         self.take(snapshot.get("state", {}))
 
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "format": STATE_FORMAT,
-            "strategy": self.name,
-            "version": self.version,
-            "parameters": self.params.model_dump(mode="json"),
-            "instruments": [instrument.key for instrument in self.instruments],
-        }
+
+def _identity(of: Strategy[Any]) -> dict[str, Any]:
+    """What a snapshot must have in common with whoever takes it."""
+    return {
+        "format": STATE_FORMAT,
+        "strategy": of.name,
+        "version": of.version,
+        "parameters": of.params.model_dump(mode="json"),
+        "instruments": [instrument.key for instrument in of.instruments],
+    }
 
 
 def whole_lots(quantity: int, instrument: Instrument) -> int:

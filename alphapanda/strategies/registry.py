@@ -6,14 +6,32 @@ from typing import Any
 from pydantic import ValidationError
 
 from alphapanda.domain.ids import StrategyId
+from alphapanda.strategies.bollinger_reversion import BollingerReversion
 from alphapanda.strategies.deployment import AnyStrategy, Deployment
+from alphapanda.strategies.ema_cross import EmaCross
 from alphapanda.strategies.errors import StrategyError
 from alphapanda.strategies.momentum_breakout import MomentumBreakout
+from alphapanda.strategies.opening_range import OpeningRange
+from alphapanda.strategies.pairs import Pairs
+from alphapanda.strategies.rsi_reversion import RsiReversion
 from alphapanda.strategies.sma_cross import SmaCross
+from alphapanda.strategies.vwap_reversion import VwapReversion
 
 __all__ = ["BUILT_IN", "AnyStrategy", "Deployment", "StrategyUnknown", "deploy", "deploy_all"]
 
-BUILT_IN: Mapping[str, type[AnyStrategy]] = {strategy.name: strategy for strategy in (SmaCross, MomentumBreakout)}
+BUILT_IN: Mapping[str, type[AnyStrategy]] = {
+    strategy.name: strategy
+    for strategy in (
+        SmaCross,
+        EmaCross,
+        RsiReversion,
+        BollingerReversion,
+        MomentumBreakout,
+        OpeningRange,
+        VwapReversion,
+        Pairs,
+    )
+}
 
 
 class StrategyUnknown(StrategyError):  # noqa: N818 - named for the condition

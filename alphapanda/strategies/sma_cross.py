@@ -8,7 +8,7 @@ It takes its orders as filled. An entry that the desk denied is still followed b
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -33,17 +33,29 @@ class SmaCrossParams(StrategyParams):
         return self
 
 
+class _Average(Protocol):
+    def __init__(self, window: int) -> None: ...
+    def push(self, price: float) -> None: ...
+    def compare(self, other: Any) -> int: ...
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def value(self) -> float | None: ...
+
+
 class SmaCross(Strategy[SmaCrossParams]):
     """Long while the fast simple moving average lies above the slow one."""
 
     name = "sma-cross"
     version = "1"
     Params = SmaCrossParams
+    label: ClassVar[str] = "SMA"
+    Average: ClassVar[type[_Average]] = MovingAverage
 
     def __init__(self, params: SmaCrossParams, instrument: Instrument) -> None:
         super().__init__(params, instrument)
-        self._fast = MovingAverage(params.fast)
-        self._slow = MovingAverage(params.slow)
+        self._fast = self.Average(params.fast)
+        self._slow = self.Average(params.slow)
         self._quantity = whole_lots(params.quantity, instrument)
         self._by_tick = params.bar_seconds is None
         self._above: bool | None = None
@@ -77,5 +89,6 @@ class SmaCross(Strategy[SmaCrossParams]):
             return ()
         self._long = above
         side, relation = (Side.BUY, "above") if above else (Side.SELL, "below")
-        reason = f"SMA({self.params.fast}) {self._fast.value:.2f} crossed {relation} SMA({self.params.slow})"
+        fast, slow = f"{self.label}({self.params.fast})", f"{self.label}({self.params.slow})"
+        reason = f"{fast} {self._fast.value:.2f} crossed {relation} {slow}"
         return [Intent(side=side, quantity=self._quantity, reason=f"{reason} {self._slow.value:.2f}")]

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -40,34 +40,39 @@ class Kept:
 
     def kept(self) -> dict[str, Any]:
         """The state, ready for JSON. Raises StrategyError for a value that cannot be kept, naming it."""
-        return {name: _written(value, name) for name, value in self._attributes().items()}
+        return {name: _written(value, name) for name, value in _attributes(self).items()}
 
     def take(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that `kept` gave. Raises StateUnfit and is then as before."""
-        for name, value in self._matched(state, type(self).__name__).items():
+        for name, value in _matched(self, state, type(self).__name__).items():
             setattr(self, name, value)
 
-    def _attributes(self) -> dict[str, Any]:
-        slots = [name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()) if name != "__dict__"]
-        found = {name: getattr(self, name) for name in slots}
-        found.update(getattr(self, "__dict__", {}))
-        return {name: value for name, value in sorted(found.items()) if name not in self.not_kept}
 
-    def _matched(self, state: Any, where: str) -> dict[str, Any]:
-        fresh = self._attributes()
-        if not isinstance(state, Mapping) or set(state) != set(fresh):
-            given = ", ".join(sorted(state)) if isinstance(state, Mapping) else repr(state)
-            raise StateUnfit(f"{where}: the snapshot holds {given}; expected {', '.join(fresh)}")
-        return {name: _read(state[name], fresh[name], f"{where}.{name}") for name in fresh}
+# Functions, not private methods: whoever derives from Kept has every name for their own attributes.
 
-    def _successor(self, state: Any, where: str) -> Self:
-        """Another of the same kind with that state: the snapshot is read to its end before anything is changed."""
-        other = object.__new__(type(self))
-        for name, value in self._matched(state, where).items():
-            setattr(other, name, value)
-        for name in self.not_kept:
-            setattr(other, name, getattr(self, name))
-        return other
+
+def _attributes(of: Kept) -> dict[str, Any]:
+    slots = [name for kind in type(of).__mro__ for name in getattr(kind, "__slots__", ())]
+    found = {name: getattr(of, name) for name in slots}
+    found.update(getattr(of, "__dict__", {}))
+    return {name: value for name, value in sorted(found.items()) if name not in of.not_kept}
+
+
+def _matched(fresh: Kept, state: Any, where: str) -> dict[str, Any]:
+    values = _attributes(fresh)
+    if not isinstance(state, Mapping) or set(state) != set(values):
+        given = ", ".join(sorted(state)) if isinstance(state, Mapping) else repr(state)
+        raise StateUnfit(f"{where}: the snapshot holds {given}; expected {', '.join(values)}")
+    return {name: _read(state[name], values[name], f"{where}.{name}") for name in values}
+
+
+def _successor(fresh: Kept, state: Any, where: str) -> Kept:
+    """Another of the same kind with that state: the snapshot is read to its end before anything is changed."""
+    other = object.__new__(type(fresh))
+    given_anew = {name: getattr(fresh, name) for name in fresh.not_kept}
+    for name, value in {**_matched(fresh, state, where), **given_anew}.items():
+        setattr(other, name, value)
+    return other
 
 
 def _written(value: Any, where: str) -> Any:
@@ -99,7 +104,7 @@ def _read(data: Any, fresh: Any, where: str) -> Any:
     if isinstance(fresh, Kept):
         if not (isinstance(data, Mapping) and set(data) == {f"{_MARK}kept"}):
             raise StateUnfit(f"{where}: the snapshot holds {data!r}; expected the state of {type(fresh).__name__}")
-        return fresh._successor(data[f"{_MARK}kept"], where)
+        return _successor(fresh, data[f"{_MARK}kept"], where)
     value = _value(data, fresh, where)
     fits = fresh is None or value is None or type(value) is type(fresh) or (type(fresh), type(value)) == (float, int)
     if not fits:

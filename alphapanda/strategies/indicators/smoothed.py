@@ -47,6 +47,11 @@ class ExponentialAverage(_Smoothed):
     def __init__(self, window: int) -> None:
         super().__init__(window, 2.0 / (check_window(window) + 1))
 
+    def compare(self, other: "ExponentialAverage") -> int:
+        """-1, 0 or 1 as this average lies below, at or above the other. Both must be ready."""
+        ours, theirs = self.value or 0.0, other.value or 0.0
+        return (ours > theirs) - (ours < theirs)
+
 
 class WilderAverage(_Smoothed):
     """Wilder's smoothing: each new value weighs 1 / window."""

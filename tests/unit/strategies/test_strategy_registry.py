@@ -21,7 +21,8 @@ def test_given_parameters_replace_defaults() -> None:
 def test_an_unknown_name_is_refused_and_the_known_ones_are_listed() -> None:
     with pytest.raises(StrategyUnknown) as caught:
         deploy("sma-crossover")
-    assert str(caught.value) == "strategy 'sma-crossover' does not exist (there are: momentum-breakout, sma-cross)"
+    known = ", ".join(sorted(BUILT_IN))
+    assert str(caught.value) == f"strategy 'sma-crossover' does not exist (there are: {known})"
     assert caught.value.code == "STRATEGY_UNKNOWN"
 
 

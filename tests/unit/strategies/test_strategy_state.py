@@ -95,7 +95,13 @@ def test_a_restored_built_in_answers_as_the_one_it_was_taken_of(
 
 SMALL: dict[str, dict[str, Any]] = {
     "sma-cross": {"fast": 2, "slow": 4},
+    "ema-cross": {"fast": 2, "slow": 4},
     "momentum-breakout": {"entry_bars": 3, "exit_bars": 2},
+    "rsi-reversion": {"window": 3},
+    "bollinger-reversion": {"window": 3, "width": 1},
+    "vwap-reversion": {"window": 3, "width": 1},
+    "opening-range": {"range_minutes": 3},
+    "pairs": {"first": "NSE:INFY", "second": "NSE:SBIN", "window": 4, "enter_z": 1, "exit_z": 0.2},
 }
 
 
