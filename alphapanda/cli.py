@@ -7,6 +7,7 @@ import typer
 
 from alphapanda import __version__
 from alphapanda.commands import (
+    backtest,
     brokers,
     doctor,
     kite_sim,
@@ -42,7 +43,7 @@ def version() -> None:
     typer.echo(__version__)
 
 
-for single in (up, doctor, programs, rehearse, replay, positions, login, kite_sim):
+for single in (up, doctor, programs, rehearse, replay, backtest, positions, login, kite_sim):
     app.add_typer(single.app)
 app.add_typer(orders.app, name="orders")
 app.add_typer(signals.app, name="signals")
