@@ -55,17 +55,17 @@ UPDATE instruments SET withdrawn_on = :as_of
 WHERE exchange = ANY(:exchanges) AND load_id <> :load_id AND withdrawn_on IS NULL
 """)
 
+_WITH_FUTURES = text("""
+SELECT DISTINCT name FROM instruments
+WHERE exchange = 'NFO' AND instrument_type = 'FUT' AND load_id IS NOT NULL AND withdrawn_on IS NULL
+""")
 _WITH_DERIVATIVES = text("""
-UPDATE instruments share SET segment = sessions.segment
-FROM (
-    SELECT held.tradingsymbol, CASE WHEN futures.name IS NULL THEN 'NSE_EQ' ELSE 'NSE_EQ_FNO' END AS segment
-    FROM instruments held LEFT JOIN (
-        SELECT DISTINCT name FROM instruments
-        WHERE exchange = 'NFO' AND instrument_type = 'FUT' AND load_id IS NOT NULL AND withdrawn_on IS NULL
-    ) futures ON futures.name = held.tradingsymbol
-    WHERE held.exchange = 'NSE' AND held.instrument_type = 'EQ' AND held.load_id IS NOT NULL
-) sessions
-WHERE share.exchange = 'NSE' AND share.tradingsymbol = sessions.tradingsymbol AND share.segment <> sessions.segment
+UPDATE instruments SET segment = 'NSE_EQ_FNO'
+WHERE exchange = 'NSE' AND tradingsymbol = ANY(:names) AND instrument_type = 'EQ' AND segment = 'NSE_EQ'
+""")
+_WITHOUT = text("""
+UPDATE instruments SET segment = 'NSE_EQ'
+WHERE exchange = 'NSE' AND segment = 'NSE_EQ_FNO' AND tradingsymbol <> ALL(:names) AND load_id IS NOT NULL
 """)
 """A share with derivatives keeps other hours than one without (the closing auction). The files of the two exchanges may
 come one by one, so this is decided from all that is loaded."""
@@ -106,7 +106,9 @@ class LoadRecord:
 def copy_payload(rows: Iterable[Sequence[Any]]) -> bytes:
     """Rows of `COPIED` as COPY reads them; None is an empty field."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    write = csv.writer(out, lineterminator="\n").writerow
+    for row in rows:  # not writerows: in one call of C, a hundred thousand rows keep every other thread waiting
+        write(row)
     return out.getvalue().encode()
 
 
@@ -142,7 +144,9 @@ async def merge(connection: AsyncConnection, load_id: int, payload: bytes) -> No
     dump = {"as_of": load.as_of, "load_id": load_id}
     await connection.execute(_MERGE, dump | {"source": load.source})
     withdrawn = await connection.execute(_WITHDRAW, dump | {"exchanges": load.exchanges})
-    await connection.execute(_WITH_DERIVATIVES)
+    names = {"names": list((await connection.execute(_WITH_FUTURES)).scalars())}
+    await connection.execute(_WITH_DERIVATIVES, names)
+    await connection.execute(_WITHOUT, names)
     await connection.execute(
         update(InstrumentLoadRow)
         .where(_loads.c.id == load_id)

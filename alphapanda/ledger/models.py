@@ -333,7 +333,7 @@ class InstrumentRow(Base):
     upper_circuit: Mapped[Decimal | None]
     as_of: Mapped[date]
     source: Mapped[str]
-    load_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("instrument_loads.id"))
+    load_id: Mapped[int | None] = mapped_column(BigInteger)  # no foreign key: it would be checked row by row
     withdrawn_on: Mapped[date | None]
 
     __table_args__ = (Index("ix_instruments_token", "instrument_token"),)

@@ -36,15 +36,11 @@ def upgrade() -> None:
     )
     op.add_column("instruments", sa.Column("load_id", sa.BigInteger(), nullable=True))
     op.add_column("instruments", sa.Column("withdrawn_on", sa.Date(), nullable=True))
-    op.create_foreign_key(
-        op.f("fk_instruments_load_id"), "instruments", "instrument_loads", ["load_id"], ["id"]
-    )  # fmt: skip
 
 
 def downgrade() -> None:
     # What has left the dumps must not come back to life in a schema that cannot say so.
     op.execute("DELETE FROM instruments WHERE withdrawn_on IS NOT NULL")
-    op.drop_constraint(op.f("fk_instruments_load_id"), "instruments", type_="foreignkey")
     op.drop_column("instruments", "withdrawn_on")
     op.drop_column("instruments", "load_id")
     op.drop_table("instrument_loads")
