@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from alphapanda.domain.execution import OrderReport
+from alphapanda.domain.execution import BookStatus, OrderReport
 from alphapanda.domain.ids import TAG_LENGTH, Tag, tag_stem
 from alphapanda.domain.states import TERMINAL, WORKING, OrderState
 from alphapanda.reconciliation.outcome import DriftKind, Finding, Nudge
@@ -61,7 +61,8 @@ def _differences(order: KnownOrder, rows: Sequence[OrderReport]) -> Iterator[Fin
         yield Nudge(order, f"the book has {filled} filled, the ledger {order.filled_quantity}", _numbers(rows))
     elif has_ended and order.state not in TERMINAL:
         yield Nudge(order, f"the book has it {rows[-1].status}, the ledger {order.state}", _numbers(rows))
-    elif order.state in _IN_DOUBT:
+    elif order.state in _IN_DOUBT and any(row.status is not BookStatus.PENDING for row in rows):
+        # What the broker only holds settles nothing yet; a nudge each minute would only lengthen its history.
         yield Nudge(order, f"it is in the book, the ledger has it {order.state}", _numbers(rows))
     if not has_ended and order.state in TERMINAL - {OrderState.FILLED}:
         detail = f"{order.order_id} is {order.state} in the ledger and {rows[-1].status} in the book"

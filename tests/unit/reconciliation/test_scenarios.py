@@ -72,6 +72,10 @@ def test_an_order_in_doubt_that_is_in_the_book_is_told_to_its_workflow(state: Or
     assert (nudged(outcome), kinds(outcome)) == (["one"], [])
 
 
+def test_an_order_in_doubt_that_the_broker_only_holds_is_left_to_its_workflow() -> None:
+    assert quiet(compare(ledger(ours(state=S.PARKED)), orders=[row(status=BookStatus.PENDING)]))
+
+
 def test_an_order_in_doubt_that_is_not_in_the_book_is_left_to_its_workflow() -> None:
     assert quiet(compare(ledger(ours(state=S.UNKNOWN)), orders=[]))
 
