@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class BookWatch:
-    """Updates are nudges: the workflow reads the book itself. Only a fill of an ended order is booked from here."""
+    """Updates are nudges: the workflow reads the book itself. Only a whole reading of an ended order is booked here."""
 
     def __init__(self, broker: Broker, engine: LedgerEngine, desk: OrderDesk) -> None:
         self._broker = broker
@@ -36,8 +36,8 @@ class BookWatch:
             await self._pass_on(known[report.tag], report)
 
     async def _pass_on(self, order: TrackedOrder, report: OrderReport) -> None:
-        if await self._desk.nudge(order.workflow_id):
-            return
+        if await self._desk.nudge(order.workflow_id) or report.trades is None:
+            return  # what was pushed, and not read from the book, is believed by nobody: reconciliation reads it
         booked = await book_late_report(self._engine, order, report, now=datetime.now(UTC))
         if booked:
             log.warning("booked a fill of an ended order", order_id=order.order_id, broker=self._broker, trades=booked)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from alphapanda.brokers.paper.faults import PaperFault
-from alphapanda.domain.execution import OrderRequest, TradeReport
+from alphapanda.domain.execution import BookStatus, OrderRequest, TradeReport
 from alphapanda.domain.ids import Broker, OrderId, Tag, WorkflowId, order_tag
 from alphapanda.domain.signal import OrderTerms
 from alphapanda.domain.states import OrderState
@@ -143,6 +143,21 @@ async def test_two_processes_that_reconcile_at_once_book_a_trade_once(rehearsal:
         await asyncio.gather(*(each.run(rehearsal.broker) for each in others))
     assert await rehearsal.scalar("SELECT count(*) FROM fills") == 1
     await equal(rehearsal)
+
+
+async def test_what_is_pushed_of_an_order_without_a_workflow_is_not_believed_before_the_book_is_read(
+    rehearsal: Rehearsal,
+) -> None:
+    order = await resting(rehearsal)
+    row = await rehearsal.row(order)
+    await rehearsal.client.get_workflow_handle(row.workflow_id).terminate("by a person")
+    report = await rehearsal.broker.order(row.broker_order_id)
+    assert report is not None
+    await rehearsal.watch.on_update(report.model_copy(update={"status": BookStatus.CANCELLED, "trades": None}))
+    assert (await rehearsal.row(order)).state == S.OPEN
+    await rehearsal.broker.cancel(row.broker_order_id)
+    await rehearsal.reconcile(2)
+    assert (await rehearsal.row(order)).state == S.CANCELLED
 
 
 async def test_a_trade_that_cannot_be_booked_holds_up_no_other(
