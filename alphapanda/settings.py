@@ -202,6 +202,9 @@ class RiskSettings(_Group):
     approval_value: Decimal | None = Field(
         default=None, gt=0, description="A person confirms orders above it; unset = never."
     )
+    max_dump_age_days: int = Field(
+        default=4, ge=1, le=30, description="No entry at a real broker on an older instrument dump; 4 = a long weekend."
+    )
 
 
 class OrderSettings(_Group):
@@ -285,6 +288,10 @@ class Settings(BaseSettings):
                 f"{PREFIX}FEED__SOURCE: {self.feed.source} makes up or repeats prices, which must not trade a real "
                 f"account; set it to none, or point {PREFIX}ZERODHA__API_ROOT to a simulator (`alphapanda kite-sim`)"
             )
+
+    def trades_real_money_at(self, broker: Broker) -> bool:
+        """Whether the broker's account is neither paper nor one of a simulator on this machine."""
+        return broker != "paper" and not (broker == "zerodha" and self.zerodha.is_simulated)
 
     @property
     def is_rehearsal(self) -> bool:

@@ -125,10 +125,13 @@ def orders_worker(client: Client, engine: LedgerEngine, redis: "Redis", settings
 
 def ledger_activities(engine: LedgerEngine, redis: "Redis", settings: Settings) -> list[Any]:
     limits = Limits.model_validate(settings.risk.model_dump())
+    at_play = limits.model_copy(update={"max_dump_age_days": None})  # where no money is lost by an old tick size
     steps = LedgerActivities(
         engine=engine,
         redis=redis,
-        limits=dict.fromkeys(settings.active_brokers, limits),
+        limits={
+            broker: limits if settings.trades_real_money_at(broker) else at_play for broker in settings.active_brokers
+        },
         calendar=market_calendar(settings),
         charges=ChargeTable.packaged(),
     )

@@ -42,6 +42,19 @@ def instrument_breaches(terms: OrderTerms, instrument: Instrument, trading_date:
             yield reason(ReasonCode.INSTRUMENT_PRICE_BAND, **{field: value, "band": f"{low}..{high}"})
 
 
+def stale_dump(instrument: Instrument, trading_date: date, max_age_days: int | None) -> Reason | None:
+    """Why no entry is traded on the instrument's tick and lot: its dump is more days old than that (None: no limit).
+
+    What no dump described (a simulator's, a recording's instrument) has no date and cannot be stale.
+    """
+    if instrument.dump_date is None or max_age_days is None:
+        return None
+    age = (trading_date - instrument.dump_date).days
+    if age <= max_age_days:
+        return None
+    return reason(ReasonCode.INSTRUMENT_DUMP_STALE, dump=instrument.dump_date, age_days=age, limit_days=max_age_days)
+
+
 def _variety_breaches(terms: OrderTerms, instrument: Instrument) -> Iterator[Reason]:
     """Only what Kite is known to refuse; the smallest value of a leg and the like are left to the broker.
 

@@ -72,6 +72,7 @@ class Limits(BaseModel):
     signal_max_age_s: float
     duplicate_window_s: float
     approval_value: Decimal | None
+    max_dump_age_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

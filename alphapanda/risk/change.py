@@ -6,7 +6,7 @@ from alphapanda.domain.calendar import trading_date
 from alphapanda.domain.execution import OrderChange
 from alphapanda.domain.reasons import Reason, ReasonCode, reason
 from alphapanda.domain.signal import OrderTerms, Signal
-from alphapanda.domain.validation import instrument_breaches
+from alphapanda.domain.validation import instrument_breaches, stale_dump
 from alphapanda.risk.book import Book, Candidate
 from alphapanda.risk.clearance import Facts
 from alphapanda.risk.rules import EXIT_RULES, denials, needs_approval
@@ -34,6 +34,10 @@ def refuse_change(signal: Signal, terms: OrderTerms, filled: int, facts: Facts, 
     breach = next(instrument_breaches(terms, facts.instrument, trading_date(facts.now)), None)
     if breach is not None:
         return breach
+    if not is_exit:
+        stale = stale_dump(facts.instrument, trading_date(facts.now), facts.limits.max_dump_age_days)
+        if stale is not None:
+            return stale
     open_part = signal.model_copy(update={**terms.model_dump(), "quantity": terms.quantity - filled})
     candidate = Candidate(open_part, facts.quote, is_exit, facts.now, approved=True)
     if not is_exit and terms.quantity > facts.limits.max_order_quantity:

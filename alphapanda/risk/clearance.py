@@ -12,7 +12,7 @@ from alphapanda.domain.instrument import Instrument
 from alphapanda.domain.reasons import Reason, ReasonCode, reason
 from alphapanda.domain.signal import Signal
 from alphapanda.domain.states import OrderState
-from alphapanda.domain.validation import instrument_breaches
+from alphapanda.domain.validation import instrument_breaches, stale_dump
 from alphapanda.domain.vocabulary import SessionState, Variety
 from alphapanda.risk.book import Book, Candidate, Limits, QuoteView
 from alphapanda.risk.rules import EXIT_RULES, RECHECK_RULES, denials, needs_approval
@@ -140,7 +140,7 @@ def _risk(
 ) -> Verdict:
     is_exit = facts.book.is_exit(signal.side, signal.quantity)
     candidate = Candidate(signal, facts.quote, is_exit, facts.now, approved=approved_by is not None)
-    refusal = next(denials(candidate, facts.book, facts.limits), None)
+    refusal = _stale_dump(candidate, facts) or next(denials(candidate, facts.book, facts.limits), None)
     if refusal is not None:
         if patient and refusal.code in _QUOTE_REASONS:
             return Verdict(validated, needs_quote=True)
@@ -152,6 +152,13 @@ def _risk(
     return Verdict(
         (*validated, (S.APPROVED, passed), _gate(facts)), is_exit, reserve=True, reserve_price=candidate.reference
     )
+
+
+def _stale_dump(candidate: Candidate, facts: Facts) -> Reason | None:
+    """An exit goes out on whatever tick and lot were last known: a position must not be locked in by an old dump."""
+    if candidate.is_exit or facts.instrument is None:
+        return None
+    return stale_dump(facts.instrument, trading_date(facts.now), facts.limits.max_dump_age_days)
 
 
 def _session_is_dead(facts: Facts) -> bool:
@@ -173,7 +180,11 @@ def _after_login(signal: Signal, facts: Facts, *, reserved_exit: bool, patient: 
     candidate = Candidate(signal, facts.quote, reserved_exit, facts.now, approved=True)
     rules = EXIT_RULES if reserved_exit else RECHECK_RULES
     closed, _ = _market_hours(signal, facts)
-    refusal = closed or next((found for rule in rules if (found := rule(candidate, facts.book, facts.limits))), None)
+    refusal = (
+        closed
+        or _stale_dump(candidate, facts)
+        or next((found for rule in rules if (found := rule(candidate, facts.book, facts.limits))), None)
+    )
     if refusal is not None and patient and refusal.code in _QUOTE_REASONS:
         return Verdict((), is_exit=reserved_exit, needs_quote=True)
     if refusal is not None:

@@ -13,7 +13,7 @@ from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.money import Price
 from alphapanda.domain.reasons import Reason, ReasonCode, reason
 from alphapanda.domain.signal import OrderTerms
-from alphapanda.domain.validation import instrument_breaches
+from alphapanda.domain.validation import instrument_breaches, stale_dump
 from alphapanda.domain.vocabulary import Exchange, OrderType, Product, Side, Validity, Variety
 
 R = ReasonCode
@@ -129,3 +129,27 @@ def test_a_variety_must_go_with_the_other_terms(
     instrument: Instrument, changed: dict[str, Any], expected: list[ReasonCode]
 ) -> None:
     assert codes(terms(instrument, **changed), instrument) == expected
+
+
+def test_what_has_left_the_dump_is_not_traded() -> None:
+    gone = replace(SHARE, dump_date=date(2026, 11, 18), withdrawn_on=date(2026, 11, 19))
+    (found,) = instrument_breaches(terms(gone), gone, TODAY)
+    assert str(found) == "INSTRUMENT_NOT_TRADABLE: instrument=NSE:INFY, gone_since=2026-11-19"
+
+
+@pytest.mark.parametrize(
+    ("dump_date", "max_age_days", "stale"),
+    [
+        (date(2026, 11, 20), 1, False),
+        (date(2026, 11, 16), 4, False),
+        (date(2026, 11, 15), 4, True),
+        (date(2026, 11, 15), None, False),
+        (None, 1, False),
+        (date(2026, 11, 21), 1, False),
+    ],
+)
+def test_a_dump_is_stale_beyond_its_days(dump_date: date | None, max_age_days: int | None, stale: bool) -> None:
+    found = stale_dump(replace(SHARE, dump_date=dump_date), TODAY, max_age_days)
+    assert (found is not None) is stale
+    if found is not None:
+        assert str(found) == "INSTRUMENT_DUMP_STALE: dump=2026-11-15, age_days=5, limit_days=4"
