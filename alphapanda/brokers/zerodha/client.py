@@ -22,6 +22,7 @@ from alphapanda.brokers.zerodha.account import credentials, plain_root
 from alphapanda.brokers.zerodha.lanes import Lane
 from alphapanda.brokers.zerodha.needs import AccessToken, Limits, Tokens
 from alphapanda.brokers.zerodha.outcomes import Reply, error_by, error_of, row_of
+from alphapanda.brokers.zerodha.penalties import Penalties
 from alphapanda.domain.errors import AlphaPandaError
 from alphapanda.domain.ids import Broker
 from alphapanda.live.limits import CallKind
@@ -69,6 +70,7 @@ class KiteClient:
         for_orders = max(1, settings.threads * 5 // 8)
         self._orders = Lane("order", for_orders, kept=1)
         self._reads = Lane("read", max(1, settings.threads - for_orders))
+        self._penalties = {lane: Penalties() for lane in (self._orders, self._reads)}
         self._opening = asyncio.Lock()
         self._opened: _Opened | None = None
         self._live: dict[asyncio.Future[Reply], Exchange] = {}
@@ -91,10 +93,13 @@ class KiteClient:
         hide(token.token)
         return token
 
-    async def read(self, do: Callable[[Kite], _T], *, token: AccessToken | None = None) -> _T:
-        """A call without effect: whatever is not an answer is BrokerUnavailable."""
+    async def read(
+        self, do: Callable[[Kite], _T], *, token: AccessToken | None = None, timeout_s: float | None = None
+    ) -> _T:
+        """A call without effect: whatever is not an answer is BrokerUnavailable. `timeout_s` None: as the settings."""
         token = token or await self.token()
-        return await self._call(CallKind.READ, do, self._reads, token, self._settings.timeout_s, READ_TURN_S)
+        timeout_s = self._settings.timeout_s if timeout_s is None else timeout_s
+        return await self._call(CallKind.READ, do, self._reads, token, timeout_s, READ_TURN_S)
 
     async def order_call(self, kind: CallKind, do: Callable[[Kite], _T]) -> _T:
         """Place, modify or cancel: AmbiguousOutcome unless the reply proves what became of it."""
@@ -144,13 +149,17 @@ class KiteClient:
             # Only what waited meanwhile: a call that begins later asks the broker again, which has the last word.
             if is_order and self._deaths != deaths and self._deaths[1] == token:
                 raise NotAuthenticated("the session was found dead while this call waited its turn; nothing was sent")
-            exchange = opened.exchange(timeout_s)
+            exchange, sent_at = opened.exchange(timeout_s), asyncio.get_running_loop().time()
             future = place.run(lambda: self._noted(_made(opened, exchange, token, do), token))
             self._live[future] = exchange
             future.add_done_callback(lambda done: self._live.pop(done, None))
             reply = await _awaited(future, exchange, timeout_s)
         row = row_of(reply)
         error = error_by(row, reply, is_order=is_order)
+        if isinstance(error, RateLimited):
+            await self._penalise(lane, error, sent_at)
+        elif reply.status is not None:
+            self._penalties[lane].answered(sent_at=sent_at)
         if error is None:
             value: _T = reply.value
             return value
@@ -158,8 +167,6 @@ class KiteClient:
             "a call to Kite did not succeed",
             broker=self._name, call=kind, ended=row.name, code=error.code, status=reply.status, failure=reply.failure,
         )  # fmt: skip
-        if isinstance(error, RateLimited):
-            await self._penalise(error.retry_after_s)
         raise error
 
     def _noted(self, reply: Reply, token: AccessToken | None) -> Reply:
@@ -176,11 +183,13 @@ class KiteClient:
         except Exception as error:
             raise BrokerUnavailable(f"no turn within the account's limits: {type(error).__name__}") from error
 
-    async def _penalise(self, retry_after_s: float) -> None:
+    async def _penalise(self, lane: Lane, error: RateLimited, sent_at: float) -> None:
+        at = asyncio.get_running_loop().time()
+        error.retry_after_s = self._penalties[lane].refused(sent_at=sent_at, at=at, asked_s=error.retry_after_s)
         try:
-            await self.limits.penalise(retry_after_s)
-        except Exception as error:  # the outcome stands, whether or not the others could be told
-            _log.warning("the broker's 429 could not be passed on", broker=self._name, error=type(error).__name__)
+            await self.limits.penalise(error.retry_after_s)
+        except Exception as untold:  # the outcome stands, whether or not the others could be told
+            _log.warning("the broker's 429 could not be passed on", broker=self._name, error=type(untold).__name__)
 
     async def _open(self) -> _Opened:
         """Import kiteconnect (and with it requests and twisted, half a second) when it is first needed."""
@@ -200,6 +209,10 @@ def _opened(api_key: str, root: str, threads: int) -> _Opened:
     class Client(KiteConnect):  # type: ignore[misc]
         def _format_response(self, data: Any) -> Any:
             """Times stay text: read in one place, with their zone, and not 10,000 times by dateutil's guessing."""
+            return data
+
+        def _parse_instruments(self, data: Any) -> Any:
+            """The dump stays CSV: one bad number in 100,000 rows would lose them all here."""
             return data
 
     kite = Client(api_key, root=root)

@@ -235,6 +235,21 @@ async def test_the_brokers_own_pause_is_passed_on(server: KiteServer, header: st
     assert turns.penalties == [seconds]
 
 
+async def test_reads_that_are_answered_do_not_shorten_the_pause_of_order_calls(server: KiteServer) -> None:
+    server.usual = refusal(429, "NetworkException", "Too many requests", Retry_After="0.01")
+    server.script["GET /orders/1"] = success([])
+    turns = Turns()
+    client = KiteClient(ZERODHA, settings_for(server.url), Session(), turns)
+    with pytest.raises(RateLimited):
+        await client.order_call(*CALLS["place"])
+    await asyncio.sleep(turns.penalties[0])  # as the limiter would have it
+    await client.read(CALLS["read"][1])
+    with pytest.raises(RateLimited):
+        await client.order_call(*CALLS["place"])
+    await client.close()
+    assert turns.penalties == [1.0, 2.0]
+
+
 async def test_a_secret_that_the_broker_repeats_is_not_passed_on(server: KiteServer) -> None:
     server.usual = refusal(400, "InputException", f"no such token: {ACCESS_TOKEN}, api_key={API_KEY}")
     client = KiteClient(ZERODHA, settings_for(server.url), Session(), Turns())

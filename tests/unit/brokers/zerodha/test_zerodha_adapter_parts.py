@@ -13,6 +13,7 @@ from alphapanda.brokers.zerodha.account import plain_root
 from alphapanda.brokers.zerodha.coalesced import Coalesced
 from alphapanda.brokers.zerodha.login import is_genuine_postback, login_url
 from alphapanda.brokers.zerodha.outcomes import ROWS, outcome_table
+from alphapanda.brokers.zerodha.penalties import LONGEST_PAUSE_S, Penalties
 from alphapanda.settings import SettingsError, ZerodhaSettings
 
 SETTINGS = ZerodhaSettings(api_key="key", api_secret="secret")
@@ -136,3 +137,22 @@ def test_the_adapter_imports_no_network_library_before_its_first_call() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_pauses_grow_while_the_broker_goes_on_refusing_and_begin_anew_once_it_answers() -> None:
+    penalties, at, pauses = Penalties(), 100.0, []
+    for _ in range(2000):  # hours of it
+        pauses.append(penalties.refused(sent_at=at, at=at, asked_s=1.0))
+        at += pauses[-1]
+    assert pauses[:5] == [1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE_S]
+    assert set(pauses[5:]) == {LONGEST_PAUSE_S}
+    penalties.answered(sent_at=at)
+    assert penalties.refused(sent_at=at, at=at, asked_s=1.0) == 1.0
+    assert penalties.refused(sent_at=at + 1, at=at + 1, asked_s=300.0) == 300.0
+
+
+def test_calls_refused_together_count_as_one_refusal() -> None:
+    penalties = Penalties()
+    assert {penalties.refused(sent_at=100.0, at=100.1, asked_s=1.0) for _ in range(10)} == {1.0}
+    penalties.answered(sent_at=100.0)  # sent before the pause: it says nothing of it
+    assert penalties.refused(sent_at=101.2, at=101.3, asked_s=1.0) == 2.0
