@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from alphapanda.domain.errors import AlphaPandaError
@@ -168,7 +168,16 @@ class FeedSettings(_Group):
         default=("INFY", "RELIANCE", "HDFCBANK", "ICICIBANK", "TCS", "SBIN", "AXISBANK", "MARUTI"),
         description="Tradingsymbols on NSE that the simulator quotes.",
     )
-    strategies: Annotated[tuple[str, ...], NoDecode] = Field(default=("sma-cross", "momentum-breakout"))
+    strategies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("sma-cross", "momentum-breakout"),
+        description="Names, or package.module:ClassName, with their default parameters.",
+    )
+    deployments: Path | None = Field(
+        default=None, description="YAML file of the strategies to run, in place of `strategies`; reloaded on change."
+    )
+    error_limit: int = Field(default=20, ge=1, description="Errors in a row after which a strategy is suspended.")
+    slow_ms: float = Field(default=50.0, gt=0, description="A call of a strategy that takes longer is slow.")
+    slow_limit: int = Field(default=20, ge=1, description="Slow calls in a row after which a strategy is suspended.")
     ticks_per_second: float = Field(default=4.0, gt=0, le=10_000, description="Per instrument; simulator only.")
     speed: float = Field(
         default=0.0, ge=0, description="Replay: 1 = real time, 60 = a minute a second, 0 = as fast as it goes."
@@ -176,6 +185,14 @@ class FeedSettings(_Group):
     seed: int = 7
 
     _list = field_validator("files", "symbols", "strategies", mode="before")(_list_of)
+
+    @field_validator("deployments")
+    @classmethod
+    def _one_list_of_strategies(cls, deployments: Path | None, info: ValidationInfo) -> Path | None:
+        default = cls.model_fields["strategies"].default
+        if deployments is not None and info.data.get("strategies", default) != default:
+            raise ValueError("give either it or STRATEGIES")
+        return deployments
 
 
 class MarketSettings(_Group):

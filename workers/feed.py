@@ -14,7 +14,7 @@ import structlog
 
 from alphapanda.domain.calendar import trading_date
 from alphapanda.domain.signal import Signal
-from alphapanda.feed.factory import build_source, build_strategies
+from alphapanda.feed.factory import build_source, build_strategies, tolerance
 from alphapanda.feed.instruments import known_instruments
 from alphapanda.feed.runner import FeedRunner
 from alphapanda.feed.stats import write_stats
@@ -49,12 +49,13 @@ async def work(resources: Resources) -> None:
 
     runner = FeedRunner(
         source,
-        build_strategies(settings.feed),
+        build_strategies(settings.feed, active=settings.active_brokers),
         partial(quotes.publish, resources.redis),
         emit,
         settings.active_brokers,
         time.time,
         beat=lambda stats: write_stats(resources.redis, stats, at=time.time()),
+        tolerance=tolerance(settings.feed),
     )
     async with orders_worker(resources.client, resources.engine, resources.redis, settings):
         stopping = asyncio.create_task(_stop(runner, resources.stop))

@@ -4,13 +4,17 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from alphapanda.feed.factory import build_source, build_strategies
+from alphapanda.domain.ids import Broker
+from alphapanda.feed.factory import build_source, build_strategies, tolerance
 from alphapanda.feed.replay import ReplaySource
 from alphapanda.feed.replay_files import ReplayFileError
+from alphapanda.feed.router import Tolerance
 from alphapanda.feed.simulator import SimulatorSource
 from alphapanda.feed.source import FeedSourceError
 from alphapanda.settings import FeedSettings, FeedSource
+from alphapanda.strategies.deployment_file import DeploymentFileError
 from alphapanda.strategies.registry import StrategyUnknown
 
 
@@ -54,3 +58,23 @@ def test_strategies_use_their_default_bars_and_minutes_over_a_replay() -> None:
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(StrategyUnknown, match="'nope' does not exist"):
         build_strategies(FeedSettings(strategies=("nope",)))
+
+
+def test_a_deployment_file_takes_the_place_of_the_names(tmp_path: Path) -> None:
+    path = tmp_path / "desk.yaml"
+    path.write_text("strategies: [{id: mine, strategy: sma-cross, brokers: [paper]}]")
+    feed = FeedSettings(source=FeedSource.REPLAY, deployments=path)
+    (mine,) = build_strategies(feed, active=(Broker("paper"),))
+    assert (mine.strategy_id, mine.brokers) == ("mine", ("paper",))
+    assert mine.params.model_dump()["bar_seconds"] == 60
+    with pytest.raises(DeploymentFileError, match="paper is none of the active ones"):
+        build_strategies(feed, active=(Broker("zerodha"),))
+
+
+def test_names_and_a_deployment_file_together_are_refused() -> None:
+    with pytest.raises(ValidationError, match="give either it or STRATEGIES"):
+        FeedSettings(strategies=("sma-cross",), deployments=Path("desk.yaml"))
+
+
+def test_the_settings_say_how_much_failing_is_allowed() -> None:
+    assert tolerance(FeedSettings(error_limit=3, slow_ms=20, slow_limit=5)) == Tolerance(3, 0.02, 5)
