@@ -10,6 +10,7 @@ from alphapanda.commands import (
     backtest,
     brokers,
     doctor,
+    instruments,
     kite_sim,
     login,
     orders,
@@ -49,6 +50,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(signals.app, name="signals")
 app.add_typer(brokers.app, name="brokers")
 app.add_typer(paper.app, name="paper")
+app.add_typer(instruments.app, name="instruments")
 app.add_typer(programs.bench, name="bench")
 
 

@@ -43,6 +43,11 @@ _CASES: dict[str, _Case] = {
         "Send a new signal_id, or the original content.",
     ),
     "REHEARSAL_PAPER_ONLY": _Case(409, "'zerodha' is a real broker", "Use the paper broker."),
+    "INSTRUMENT_DUMP_REFUSED": _Case(
+        409,
+        "the dump is refused: it has shrunk: 900 instruments of NSE, where 8490 are loaded",
+        "Fetch the dump again; what was loaded before stays in use.",
+    ),
     "BROKER_LOGIN_UNDER_WAY": _Case(
         409,
         "another login to 'zerodha' is under way",

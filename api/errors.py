@@ -39,6 +39,13 @@ class NotRehearsable(AlphaPandaError):  # noqa: N818
     default_next_action = "Use the paper broker."
 
 
+class NoDump(AlphaPandaError):  # noqa: N818
+    """The broker publishes no instruments."""
+
+    code = "INSTRUMENT_DUMP_NONE"
+    default_next_action = "Load a file: `alphapanda instruments load FILE.csv.gz`."
+
+
 class LoginUnclear(AlphaPandaError):  # noqa: N818
     """The broker's answer to a login was lost: the session may have been made, but its token did not reach us."""
 

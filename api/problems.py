@@ -24,6 +24,8 @@ from alphapanda.brokers.protocol import (
 from alphapanda.domain.errors import AlphaPandaError, InvalidValueError
 from alphapanda.domain.states import IllegalTransitionError
 from alphapanda.endpoints import StackNotRunning
+from alphapanda.instruments.acceptance import DumpRefused
+from alphapanda.instruments.dump import DumpUnreadable
 from alphapanda.ledger.engine import LedgerUnavailable
 from alphapanda.ledger.migrate import LedgerNotMigrated
 from alphapanda.live.quotes import LiveUnavailable
@@ -54,6 +56,9 @@ STATUS: dict[type[AlphaPandaError], HTTPStatus] = {
     SignalConflict: HTTPStatus.CONFLICT,
     CommandRefused: HTTPStatus.CONFLICT,
     IllegalTransitionError: HTTPStatus.CONFLICT,
+    errors.NoDump: HTTPStatus.CONFLICT,
+    DumpRefused: HTTPStatus.CONFLICT,
+    DumpUnreadable: HTTPStatus.CONFLICT,
     BrokerError: HTTPStatus.CONFLICT,
     NotAuthenticated: HTTPStatus.CONFLICT,
     NotPermitted: HTTPStatus.CONFLICT,

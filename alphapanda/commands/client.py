@@ -67,8 +67,8 @@ class ApiClient:
         """Query values of None are left out."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        return self._ask("POST", path, json=body)
+    def post(self, path: str, body: dict[str, Any] | None = None, *, timeout_s: float = _TIMEOUT_S) -> Any:
+        return self._ask("POST", path, json=body, timeout=timeout_s)
 
     def ready(self) -> dict[str, Any]:
         """The readiness document, also when it says that something is down."""
