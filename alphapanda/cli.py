@@ -20,6 +20,7 @@ from alphapanda.commands import (
     rehearse,
     replay,
     signals,
+    strategy,
     up,
 )
 from alphapanda.commands.common import DataDir
@@ -50,6 +51,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(signals.app, name="signals")
 app.add_typer(brokers.app, name="brokers")
 app.add_typer(paper.app, name="paper")
+app.add_typer(strategy.app, name="strategy")
 app.add_typer(instruments.app, name="instruments")
 app.add_typer(programs.bench, name="bench")
 
