@@ -210,7 +210,7 @@ class Backtest:
         """The order is at the exchange, which has the last quote before or at that moment."""
         now, signal = _when(at), order.signal
         assert order.tag is not None  # noqa: S101 - stored with the clearance that let it go
-        request = OrderRequest.model_construct(  # each part was checked when it was made
+        request = OrderRequest(
             broker=self._broker, order_id=order.order_id, tag=order.tag, terms=signal.terms, is_exit=order.is_exit
         )
         instrument, quote = self._instruments.get(signal.instrument), self._quotes.get(signal.instrument)

@@ -1,8 +1,9 @@
 """`alphapanda backtest`: strategies on recorded prices in virtual time; no server runs and none is asked."""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +16,8 @@ from alphapanda.domain.errors import AlphaPandaError, InvalidValueError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from alphapanda.backtest.engine import Rules
     from alphapanda.backtest.recordings import Recordings
-    from alphapanda.strategies.registry import Deployment
+    from alphapanda.backtest.sweep import Axis
 
 _WIDE = 160
 
@@ -44,8 +44,25 @@ def backtest(
     ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the report as a page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print fills, orders, equity and summary.")] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", metavar="K=V1,V2,…", help="A run for each value; repeat it for a grid."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs of a sweep at once (default: a core each).")] = None,
 ) -> None:
     """Run strategies over recordings in virtual time: the same risk rules, paper exchange and charges as the desk."""
+    _writable(html)
+    own = _params(strategy, param or ())
+    paths = [*data, *(more or ())]
+    if sweep:
+        _sweep(strategy, own, _axes(strategy, sweep), paths, html=html, as_json=as_json, jobs=jobs)
+    else:
+        _backtest(strategy, own, paths, html=html, as_json=as_json)
+
+
+def _backtest(
+    names: list[str], params: dict[str, dict[str, Any]], paths: list[Path], *, html: Path | None, as_json: bool
+) -> None:
     # What is slow to import waits until a backtest is really asked for.
     from rich.console import Console  # noqa: PLC0415
 
@@ -54,15 +71,15 @@ def backtest(
     from alphapanda.backtest.page import page  # noqa: PLC0415
     from alphapanda.backtest.recordings import Recordings  # noqa: PLC0415
     from alphapanda.backtest.report import document  # noqa: PLC0415
+    from alphapanda.backtest.setup import deployed, rules_of  # noqa: PLC0415
     from alphapanda.backtest.terminal import show  # noqa: PLC0415
     from alphapanda.logging import configure_logging  # noqa: PLC0415
     from alphapanda.settings import Settings  # noqa: PLC0415
 
-    _writable(html)
     settings = Settings.load()
     configure_logging(settings, "backtest", stream=sys.stderr)
-    deployments = deployed(strategy, _params(strategy, param or ()))
-    recordings = Recordings([*data, *(more or ())])
+    deployments = deployed(names, params)
+    recordings = Recordings(paths)
     rules = rules_of(settings)
     candles = Candles()
     run = Backtest(deployments, recordings.instruments, rules)
@@ -80,47 +97,79 @@ def backtest(
         typer.echo(f"the report is in {html}")
 
 
-def deployed(names: list[str], params: Mapping[str, Mapping[str, Any]]) -> "tuple[Deployment, ...]":
-    """The strategies; their bars are of a minute unless a parameter says otherwise, as over a replay."""
-    from alphapanda.feed.replay_files import BAR_S  # noqa: PLC0415
-    from alphapanda.strategies.registry import deploy, deploy_all  # noqa: PLC0415
+def _sweep(
+    names: list[str],
+    params: dict[str, dict[str, Any]],
+    axes: "list[Axis]",
+    paths: list[Path],
+    *,
+    html: Path | None,
+    as_json: bool,
+    jobs: int | None,
+) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
 
-    given = {name: dict(params.get(name, {})) for name in names}
-    for name, own in given.items():
-        if "bar_seconds" in deploy(name).strategy.Params.model_fields:
-            own.setdefault("bar_seconds", BAR_S)
-    return deploy_all(names, given)
+    from alphapanda.backtest.sweep import sweep  # noqa: PLC0415
+    from alphapanda.backtest.sweep_report import show_sweep, sweep_document, sweep_page  # noqa: PLC0415
+
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("runs", total=None)
+        runs = sweep(
+            names,
+            params,
+            axes,
+            paths,
+            jobs=jobs or os.cpu_count() or 1,
+            tell=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if html is not None:
+        _write(html, sweep_page(names, axes, runs))
+    if as_json:
+        print_json(sweep_document(axes, runs))
+        return
+    show_sweep(Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False), axes, runs)
+    if html is not None:
+        typer.echo(f"the report is in {html}")
 
 
-def rules_of(settings: Any) -> "Rules":
-    """The rules of a run as the desk's settings have them; the market has its hours unless they say it is open."""
-    from alphapanda.backtest.engine import Rules  # noqa: PLC0415
-    from alphapanda.domain.calendar import Calendar  # noqa: PLC0415
+def _axes(names: Sequence[str], given: Sequence[str]) -> "list[Axis]":
+    """`fast=5,10,20` as an axis of the sweep, named like a parameter."""
+    from alphapanda.backtest.sweep import Axis  # noqa: PLC0415
 
-    file = settings.market.calendar_file
-    calendar = Calendar.packaged() if file is None else Calendar.from_file(file)
-    return Rules(
-        paper=settings.paper,
-        risk=settings.risk,
-        calendar=None if settings.market.always_open else calendar,
-        quote_wait_s=settings.orders.quote_wait_s,
-    )
+    axes: list[Axis] = []
+    for item in given:
+        owner, field, text = _named("sweep", names, item)
+        label = item.partition("=")[0]
+        values = tuple(value_of(part) for part in text.split(",") if part)
+        if not values:
+            raise InvalidValueError(f"sweep: {item!r} has no value; write it like fast=5,10,20")
+        if label in [axis.label for axis in axes]:
+            raise InvalidValueError(f"sweep: {label} is given twice")
+        axes.append(Axis(label, owner, field, tuple(dict.fromkeys(values))))
+    return axes
 
 
-def _params(names: list[str], given: "list[str] | tuple[str, ...]") -> dict[str, dict[str, Any]]:
-    """`fast=10` of the only strategy, `sma-cross.fast=10` of one among several."""
+def _params(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {name: {} for name in names}
     for item in given:
-        key, separator, value = item.partition("=")
-        owner, _, field = key.rpartition(".")
-        if not separator or not field:
-            raise InvalidValueError(f"param: {item!r} must look like fast=10 (or sma-cross.fast=10)")
-        if not owner and len(names) > 1:
-            raise InvalidValueError(f"param: {item!r} must name its strategy, like {names[0]}.{item}")
-        if owner and owner not in found:
-            raise InvalidValueError(f"param: {item!r} names {owner}, which is not among the strategies to run")
-        found[owner or names[0]][field] = value_of(value)
+        owner, field, text = _named("param", names, item)
+        found[owner][field] = value_of(text)
     return found
+
+
+def _named(option: str, names: Sequence[str], item: str) -> tuple[str, str, str]:
+    """Strategy, parameter and text: `fast=10` of the only strategy, `sma-cross.fast=10` of one among several."""
+    key, separator, text = item.partition("=")
+    owner, _, field = key.rpartition(".")
+    if not separator or not field:
+        raise InvalidValueError(f"{option}: {item!r} must look like fast=10 (or sma-cross.fast=10)")
+    if not owner and len(names) > 1:
+        raise InvalidValueError(f"{option}: {item!r} must name its strategy, like {names[0]}.{item}")
+    if owner and owner not in names:
+        raise InvalidValueError(f"{option}: {item!r} names {owner}, which is not among the strategies to run")
+    return owner or names[0], field, text
 
 
 def value_of(text: str) -> Any:

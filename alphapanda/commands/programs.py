@@ -28,3 +28,12 @@ def orders(
 ) -> None:
     """Whole paper orders: latency to the broker call, lifecycles per second, cost per order."""
     become("workers.bench", "orders", *(["--json"] if as_json else []), *context.args)
+
+
+@bench.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def backtest(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
+) -> None:
+    """The backtest: ticks per second through its engine, orders per second, cost per order as runs grow."""
+    become("workers.bench", "backtest", *(["--json"] if as_json else []), *context.args)

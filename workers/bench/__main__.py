@@ -12,6 +12,7 @@ from rich.table import Table
 
 from alphapanda.loop import run as run_loop
 from alphapanda.stack.process import die_with_parent
+from workers.bench import backtest as backtest_bench
 from workers.bench.orders import Plan, run
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -51,6 +52,40 @@ def orders(
         sys.stdout.write(json.dumps(figures) + "\n")
     else:
         Console().print(_table(figures))
+
+
+_OF_BACKTEST = {
+    "noop_ticks_per_second": "through the engine and a strategy that wants nothing",
+    "sma_ticks_per_second": "the same with SMA(20/100) on every tick, its orders included",
+    "sma_orders": "orders those made",
+    "orders_per_second": "market orders, from signal to booked fill, in the largest run",
+    "exchange_orders_per_second": "market orders in the paper exchange alone",
+    "order_cost_us": "microseconds per order, by orders in the run",
+    "order_cost_last_to_first_size": "the largest run's cost per order over the smallest's: 1 is flat",
+}
+
+
+@app.command()
+def backtest(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 5,
+    ticks: Annotated[int, typer.Option(min=1000, help="Ticks a round.")] = 100_000,
+    most_orders: Annotated[int, typer.Option(min=10_000, help="Orders of the largest run.")] = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ticks per second through the backtest's engine, orders per second through clearance and the paper exchange."""
+    progress = Console(stderr=True)
+    plan = backtest_bench.Plan(ticks=ticks, rounds=rounds, sizes=(1_000, 10_000, most_orders))
+    figures = backtest_bench.run(plan, lambda said: progress.print(f"[dim]{said}"))
+    figures["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    if as_json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+        return
+    table = Table(title=f"{ticks:,} ticks, {rounds} rounds, {figures['machine']}")
+    for column in ("figure", "value", "what it is"):
+        table.add_column(column)
+    for name, meaning in _OF_BACKTEST.items():
+        table.add_row(name, str(figures[name]), meaning)
+    Console().print(table)
 
 
 def _table(figures: dict[str, Any]) -> Table:

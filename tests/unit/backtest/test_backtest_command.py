@@ -155,6 +155,9 @@ def test_the_desks_settings_are_the_backtests(data: Path, monkeypatch: pytest.Mo
         (("--strategy", "sma-cross", "--strategy", "momentum-breakout", "--param", "quantity=1", "--data", "minutes"),
          "must name its strategy"),
         (("--strategy", "sma-cross", "--data", "nowhere"), "nowhere"),
+        (("--strategy", "sma-cross", "--sweep", "fast=", "--data", "minutes"), "has no value"),
+        (("--strategy", "sma-cross", "--sweep", "fast=9,8", "--sweep", "fast=1", "--data", "minutes"), "given twice"),
+        (("--strategy", "sma-cross", "--sweep", "fast=90,91", "--data", "minutes"), "must be smaller than slow"),
         (("--strategy", "sma-cross", "--data", "empty"), "holds no .csv"),
         (("--strategy", "sma-cross", "--data", "minutes", "--html", "no/folder/r.html"), "no/folder/r.html"),
     ],
@@ -170,3 +173,26 @@ def test_a_bad_row_ends_the_backtest_and_names_its_line(tmp_path: Path) -> None:
     file.write_text(HEADER + "2024-05-21 09:15:00+05:30,1,1,1,1,4\n2024-05-21 09:16:00+05:30,2,1,1,1,4\n")
     with pytest.raises(AlphaPandaError, match="line 3"):
         CliRunner().invoke(app, ["backtest", *OPTIONS, "--data", str(file)], catch_exceptions=False)
+
+
+def test_a_sweep_gives_each_combination_the_summary_it_has_alone(data: Path, tmp_path: Path) -> None:
+    page_file = tmp_path / "sweep.html"
+    axes = ("--sweep", "fast=2,3,9", "--sweep", "slow=5,8", "--jobs", "2")
+    found = document("--strategy", "sma-cross", "--data", str(data), *axes, "--html", str(page_file))
+    assert found["sweep"] == {"fast": [2, 3, 9], "slow": [5, 8]}
+    values = [tuple(run["parameters"].values()) for run in found["runs"]]
+    assert values == [(2, 5), (2, 8), (3, 5), (3, 8), (9, 5), (9, 8)]
+    refused = [run["parameters"]["fast"] for run in found["runs"] if run["summary"] is None]
+    assert refused == [9, 9]
+    assert all("must be smaller than slow" in run["refused"] for run in found["runs"][-2:])
+    alone = document(
+        "--strategy", "sma-cross", "--param", "fast=3", "--param", "slow=8", "--data", str(data)
+    )["summary"]  # fmt: skip
+    assert found["runs"][3]["summary"] == alone
+    page = _Page()
+    page.feed(page_file.read_text())
+    assert page.loads == []
+    heat = json.loads(page.data)["heat"]
+    assert (heat["x"], heat["y"], heat["names"]) == (["2", "3", "9"], ["5", "8"], ["fast", "slow"])
+    assert heat["z"][1][1] == float(alone["pnl"]["net"])
+    assert [row[2] for row in heat["z"]] == [None, None]
