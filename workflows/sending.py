@@ -26,6 +26,7 @@ S = OrderState
 PROVED_UNSENT = frozenset({CallOutcome.NOT_AUTHENTICATED, CallOutcome.RATE_LIMITED, CallOutcome.UNAVAILABLE})
 
 UNREACHED_RETRY = timedelta(seconds=2)
+MAX_UNREACHED_RETRY = timedelta(seconds=16)
 FIRST_LOOK = timedelta(seconds=0.5)
 MAX_LOOK_INTERVAL = timedelta(seconds=4)
 CONFIRMED_WITHIN = timedelta(seconds=15)
@@ -37,6 +38,7 @@ async def send(life: OrderLife, inbox: Inbox) -> None:
     if life.attempt == 0 or life.evidence.replaced:
         await _cancel_unsent(life, inbox)
     deadline = life.send_before(workflow.now())
+    unreached = 0
     while life.state is S.SUBMITTING:
         result = await _submitted(life, inbox, deadline)
         if life.unproved and result.outcome in PROVED_UNSENT:
@@ -60,11 +62,19 @@ async def send(life: OrderLife, inbox: Inbox) -> None:
             case CallOutcome.RATE_LIMITED:
                 await _pause_unsent(life, inbox, timedelta(seconds=result.retry_after_s))
             case CallOutcome.UNAVAILABLE:
-                await _pause_unsent(life, inbox, UNREACHED_RETRY)
+                unreached += 1
+                await _pause_unsent(life, inbox, _until_reached(unreached))
             case CallOutcome.AMBIGUOUS:
                 why = reason(ReasonCode.SUBMIT_OUTCOME_UNKNOWN, message=result.message)
                 deadline = await _doubted(life, inbox, why)
     await life.flush()
+
+
+def _until_reached(times: int) -> timedelta:
+    """Longer each time, and for each order another: all that wait for a hung broker at one instant would cost the
+    orders of the other brokers, which are decided by the same worker."""
+    longest = min(UNREACHED_RETRY.total_seconds() * 2 ** min(times, 10), MAX_UNREACHED_RETRY.total_seconds())
+    return timedelta(seconds=longest * workflow.random().uniform(0.25, 1))
 
 
 async def _doubted(life: OrderLife, inbox: Inbox, why: Reason) -> datetime:
