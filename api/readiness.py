@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from redis.exceptions import RedisError
@@ -19,6 +19,7 @@ from alphapanda.live.heartbeats import Heartbeat
 from alphapanda.live.quotes import LiveUnavailable
 from alphapanda.sessions.advice import login_action
 from alphapanda.settings import Environment, FeedSource
+from api.dumps import dump_status
 from api.schemas.health import BrokerHealthOut, ComponentOut, ReadyOut, Status
 from api.services import Services
 from workflows.runtime import WorkflowsUnavailable
@@ -42,6 +43,8 @@ async def readiness(services: Services) -> ReadyOut:
     feed = _feed(services, beats)
     brokers = [_broker(name, states, beats, feed) for name in settings.active_brokers]
     components = {"ledger": ledger, "temporal": temporal, "live": live}
+    if ledger.status is Status.UP and (instruments := await _instruments(services)) is not None:
+        components["instruments"] = instruments
     return ReadyOut(status=_overall(components, brokers), components=components, brokers=brokers)
 
 
@@ -74,6 +77,19 @@ async def _ask(
 async def _ledger(services: Services) -> dict[str, BrokerStateRecord]:
     await verify_head(services.ledger)
     return await broker_states(services.ledger, services.settings.active_brokers)
+
+
+async def _instruments(services: Services) -> ComponentOut | None:
+    """Whether the instrument dump is of today's session; None where none is needed or it cannot be told."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            status = await dump_status(services, now=datetime.now(UTC))
+    except (TimeoutError, AlphaPandaError):
+        return None
+    if status.as_of is None and not status.at_stake:
+        return None  # a rehearsal on made-up instruments
+    stands = status.freshness
+    return _part(Status.UP if stands.current else Status.DEGRADED, stands.detail, stands.next_action)
 
 
 async def _temporal(services: Services) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alphapanda.ledger.models import InstrumentRow
+from alphapanda.ledger.instrument_loads import LOADED
+from alphapanda.ledger.models import InstrumentLoadRow, InstrumentRow
 from alphapanda.ledger.queries import Page, fetch
 
 _instruments = InstrumentRow.__table__
@@ -116,3 +117,15 @@ async def instruments_by_exchange(engine: AsyncEngine) -> tuple[ExchangeSummary,
     ).group_by(c.exchange)
     rows = await fetch(engine, statement.order_by(c.exchange))
     return tuple(ExchangeSummary(row.exchange, row.instruments, row.withdrawn, row.as_of) for row in rows)
+
+
+async def oldest_dump(engine: AsyncEngine) -> date | None:
+    """The oldest of the exchanges' newest dumps; None where none was loaded. Asked by every readiness probe."""
+    loaded = InstrumentLoadRow.__table__.c
+    of_exchanges = select(func.unnest(loaded.exchanges).label("exchange"), loaded.id).where(loaded.outcome == LOADED)
+    by_load = of_exchanges.subquery().c
+    # The last load counts, not the newest date: a person may have gone back to an older dump.
+    last = select(func.max(by_load.id)).group_by(by_load.exchange)
+    rows = await fetch(engine, select(func.min(loaded.as_of)).where(loaded.id.in_(last)))
+    found: date | None = rows[0][0]
+    return found

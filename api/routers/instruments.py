@@ -6,10 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from alphapanda.domain.calendar import Calendar
 from alphapanda.domain.instrument import InstrumentType
 from alphapanda.domain.vocabulary import Exchange
-from alphapanda.instruments.freshness import freshness
 from alphapanda.ledger.instrument_loads import load_history
 from alphapanda.ledger.query_instruments import (
     InstrumentKey,
@@ -20,6 +18,7 @@ from alphapanda.ledger.query_instruments import (
 from alphapanda.live.quotes import LiveUnavailable
 from api.dependencies import ActorDep, ServicesDep, active_broker
 from api.documented import problems
+from api.dumps import dump_status
 from api.errors import NoDump
 from api.paging import PagingDep, decode_cursor, encode_cursor
 from api.schemas.instruments import DumpStatusOut, InstrumentList, InstrumentOut, LoadIn, LoadOut
@@ -60,17 +59,12 @@ async def get_instrument_status(services: ServicesDep) -> DumpStatusOut:
     """The date of the newest dump, what it holds by exchange, and the latest loads."""
     exchanges = await instruments_by_exchange(services.ledger)
     loads = await load_history(services.ledger, limit=_LOADS_SHOWN)
-    as_of = min((each.as_of for each in exchanges if each.as_of is not None), default=None)
-    calendar = services.calendar or Calendar.packaged()
-    settings = services.settings
-    at_stake = any(settings.trades_real_money_at(broker) for broker in settings.active_brokers)
-    stands = freshness(
-        as_of, datetime.now(UTC), calendar, max_age_days=settings.risk.max_dump_age_days if at_stake else None
-    )
+    status = await dump_status(services, now=datetime.now(UTC))
+    stands = status.freshness
     return DumpStatusOut.model_validate(
         {
-            "as_of": as_of, "current": stands.current, "detail": stands.detail, "next_action": stands.next_action,
-            "exchanges": exchanges, "loads": loads,
+            "as_of": status.as_of, "current": stands.current, "detail": stands.detail,
+            "next_action": stands.next_action, "exchanges": exchanges, "loads": loads,
         }
     )  # fmt: skip
 
