@@ -75,6 +75,8 @@ class BrokerActivities(BrokerCalls):
             withheld = await self._withhold(call)
             if withheld is not None:
                 return withheld
+            if _too_little_time_left():
+                return CallResult(outcome=CallOutcome.UNAVAILABLE, message="the book took too long; nothing was sent")
         except BrokerError as error:
             ended = await self._ended(error, began)  # the book could not be read: nothing is sent now
             return ended if ended.outcome in _LATER else ended.model_copy(update={"outcome": CallOutcome.UNAVAILABLE})
@@ -82,7 +84,7 @@ class BrokerActivities(BrokerCalls):
             activity.logger.warning("not sent: the last check failed", exc_info=error)
             return CallResult(outcome=CallOutcome.UNAVAILABLE, message=f"the last check failed: {type(error).__name__}")
         try:
-            placed = await self._broker.place(call.request)
+            placed = await self._broker.place(call.request.model_copy(update={"send_before": call.send_before}))
         except BrokerError as error:
             return await self._ended(error, began)
         except Exception as error:  # an adapter's bug after the request may have left: only the book can tell
@@ -140,7 +142,7 @@ class BrokerActivities(BrokerCalls):
         began = self._now()
         try:
             if call.change is not None:
-                await self._broker.modify(call.broker_order_id, call.change)
+                await self._broker.modify(call.broker_order_id, call.change, is_exit=call.is_exit)
             else:
                 await self._broker.cancel(call.broker_order_id)
         except BrokerError as error:
@@ -166,6 +168,13 @@ class BrokerActivities(BrokerCalls):
                 activity.logger.warning("the dead session could not be recorded", exc_info=unwritten)
         retry_after = error.retry_after_s if isinstance(error, RateLimited) else 1.0
         return CallResult(outcome=outcome, message=error.message, retry_after_s=retry_after, lost_at=lost_at)
+
+
+def _too_little_time_left() -> bool:
+    """Whether a request begun now could still be under way when this activity counts as lost."""
+    info = activity.info()
+    allowed = info.start_to_close_timeout
+    return allowed is not None and datetime.now(UTC) - info.started_time > allowed / 2
 
 
 def _wrong_queue(asked: str, served: str) -> CallResult:

@@ -246,6 +246,7 @@ class BrokerOrderInput(Message):
     tag: Tag
     broker_order_id: str | None = None
     change: OrderChange | None = None
+    is_exit: bool = False
 
 
 class CallResult(Message):

@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 
 SESSION_INTERVAL_S = 5.0
 HEARTBEAT_INTERVAL_S = 5.0
-MAX_CONCURRENT_CALLS = 50
+MAX_CONCURRENT_CALLS = 200
+"""Far more than an adapter has on the wire: look-ups that hang must leave room for a cancel to begin."""
 
 
 async def work(name: Broker, resources: Resources) -> None:

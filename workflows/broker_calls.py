@@ -80,7 +80,7 @@ async def request_cancel(life: OrderLife) -> CallResult:
 
 async def request_change(life: OrderLife, change: OrderChange) -> CallResult:
     """Ask for a modification. An unclear end is AMBIGUOUS: the book tells what became of it."""
-    call = _order(life).model_copy(update={"change": change})
+    call = _order(life).model_copy(update={"change": change, "is_exit": life.is_exit})
     priority = URGENT if life.is_exit else NORMAL
     return await _call(BrokerCalls.modify_order, life, call, priority, unclear=CallOutcome.AMBIGUOUS)
 

@@ -85,7 +85,9 @@ class BrokerAdapter(Protocol):
         """Send the order at most once. Raises AmbiguousOutcome unless the answer proves the outcome."""
         ...
 
-    async def modify(self, broker_order_id: str, change: OrderChange) -> None: ...
+    async def modify(self, broker_order_id: str, change: OrderChange, *, is_exit: bool = False) -> None:
+        """Success means the change was taken. `is_exit`: as in `OrderRequest`."""
+        ...
 
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel. Success means the request was taken, not that the order is cancelled."""

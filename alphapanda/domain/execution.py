@@ -26,6 +26,8 @@ class OrderRequest(_Frozen):
     terms: OrderTerms
     is_exit: bool = False
     """Whether it only reduces what is held: exits keep a share of the account's call limits for themselves."""
+    send_before: AwareDatetime | None = None
+    """Waiting for its turn must not carry it past this moment; None: no deadline."""
 
 
 MAX_MODIFICATIONS = 25

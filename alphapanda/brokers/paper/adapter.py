@@ -97,7 +97,7 @@ class PaperBroker:
         order = _done(answer)
         return Placement(broker_order_id=order.broker_order_id, report=order_report(order, answer.trades))
 
-    async def modify(self, broker_order_id: str, change: OrderChange) -> None:
+    async def modify(self, broker_order_id: str, change: OrderChange, *, is_exit: bool = False) -> None:
         await self._travel(broker_order_id)
         order = await self._found(broker_order_id)
         instrument = await self._instrument(order.exchange, order.tradingsymbol)

@@ -27,6 +27,7 @@ from alphapanda.domain.execution import (
 )
 from alphapanda.domain.ids import Broker, Tag
 from alphapanda.domain.vocabulary import SessionState
+from alphapanda.live.limits import CallKind
 from alphapanda.settings import ZerodhaSettings
 
 _log = structlog.get_logger(__name__)
@@ -79,8 +80,8 @@ class ZerodhaBroker:
     async def place(self, request: OrderRequest) -> Placement:
         return await self._placing.place(request)
 
-    async def modify(self, broker_order_id: str, change: OrderChange) -> None:
-        await self._changes.modify(broker_order_id, change)
+    async def modify(self, broker_order_id: str, change: OrderChange, *, is_exit: bool = False) -> None:
+        await self._changes.modify(broker_order_id, change, CallKind.EXIT if is_exit else CallKind.MODIFY)
 
     async def cancel(self, broker_order_id: str) -> None:
         await self._changes.cancel(broker_order_id)

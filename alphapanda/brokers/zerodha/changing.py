@@ -24,7 +24,7 @@ class Changes:
         self._reads = reads
         self._protection = protection
 
-    async def modify(self, broker_order_id: str, change: OrderChange) -> None:
+    async def modify(self, broker_order_id: str, change: OrderChange, kind: CallKind) -> None:
         """Raises BrokerRejected when nothing was changed, AmbiguousOutcome when only some of a split order was."""
         group = await self._reads.find(broker_order_id)
         if group is None:
@@ -38,7 +38,7 @@ class Changes:
         calls = [terms.modification(each, change, protection=self._protection) for each in working]
         for done, (each, arguments) in enumerate(zip(working, calls, strict=True)):
             try:
-                await self._ask(CallKind.MODIFY, _varieties(each), partial(_modified, arguments))
+                await self._ask(kind, _varieties(each), partial(_modified, arguments))
             except BrokerError as error:
                 if not done:
                     raise

@@ -8,6 +8,7 @@ import asyncio
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -101,10 +102,11 @@ class KiteClient:
         timeout_s = self._settings.timeout_s if timeout_s is None else timeout_s
         return await self._call(CallKind.READ, do, self._reads, token, timeout_s, READ_TURN_S)
 
-    async def order_call(self, kind: CallKind, do: Callable[[Kite], _T]) -> _T:
+    async def order_call(self, kind: CallKind, do: Callable[[Kite], _T], *, send_before: datetime | None = None) -> _T:
         """Place, modify or cancel: AmbiguousOutcome unless the reply proves what became of it."""
         token = await self.token()
-        return await self._call(kind, do, self._orders, token, self._settings.order_timeout_s, ORDER_TURN_S)
+        timeout_s = self._settings.order_timeout_s
+        return await self._call(kind, do, self._orders, token, timeout_s, ORDER_TURN_S, send_before)
 
     async def exchange_login(self, request_token: str) -> tuple[str, str]:
         """Access token and user id for a login's request token."""
@@ -139,6 +141,7 @@ class KiteClient:
         token: AccessToken | None,
         timeout_s: float,
         turn_s: float,
+        send_before: datetime | None = None,
     ) -> _T:
         opened = await self._open()
         is_order, deaths = lane is self._orders, self._deaths
@@ -146,6 +149,8 @@ class KiteClient:
             await self._turn(kind, turn_s)
             if self._closed:
                 raise BrokerUnavailable("the adapter is closed; nothing was sent")
+            if send_before is not None and datetime.now(UTC) >= send_before:
+                raise BrokerUnavailable("its deadline passed while it waited its turn; nothing was sent")
             # Only what waited meanwhile: a call that begins later asks the broker again, which has the last word.
             if is_order and self._deaths != deaths and self._deaths[1] == token:
                 raise NotAuthenticated("the session was found dead while this call waited its turn; nothing was sent")

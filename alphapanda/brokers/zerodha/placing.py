@@ -36,12 +36,12 @@ class Placing:
         kind = CallKind.EXIT if request.is_exit else CallKind.PLACE
         if not call.sliced:
             order_id = await self._client.order_call(
-                kind, lambda kite: order_id_of(kite.place_order(**call.arguments))
-            )  # fmt: skip
+                kind, lambda kite: order_id_of(kite.place_order(**call.arguments)), send_before=request.send_before
+            )
             return Placement(broker_order_id=order_id)
         sliced = await self._client.order_call(
-            kind, lambda kite: sliced_of(kite.place_autoslice_order(**call.arguments))
-        )  # fmt: skip
+            kind, lambda kite: sliced_of(kite.place_autoslice_order(**call.arguments)), send_before=request.send_before
+        )
         return await self._told(request, sliced)
 
     async def _told(self, request: OrderRequest, sliced: Sliced) -> Placement:

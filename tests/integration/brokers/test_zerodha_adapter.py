@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -78,6 +79,19 @@ async def test_an_order_is_placed_with_its_tag_and_a_turn_of_its_kind(desk: Desk
     assert (seen.method, seen.path, seen.form["tag"], seen.form["price"]) == ("POST", "/orders/amo", OURS, "1400.5")
     await desk.broker.place(request().model_copy(update={"is_exit": True}))
     assert desk.turns.asked == [CallKind.PLACE, CallKind.EXIT]
+
+
+async def test_an_order_whose_deadline_passed_while_it_waited_its_turn_is_not_sent(desk: Desk) -> None:
+    late = request().model_copy(update={"send_before": datetime.now(UTC)})
+    with pytest.raises(BrokerUnavailable, match="nothing was sent"):
+        await desk.broker.place(late)
+    assert desk.server.seen == []
+
+
+async def test_a_change_of_an_exit_may_use_what_is_kept_for_exits(desk: Desk) -> None:
+    desk.book(slice_row("7", quantity=1800))
+    await desk.broker.modify("7", OrderChange(price=Decimal("1502")), is_exit=True)
+    assert desk.turns.asked == [CallKind.READ, CallKind.EXIT]
 
 
 async def test_a_sliced_order_is_known_by_its_own_id(desk: Desk) -> None:
