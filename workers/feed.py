@@ -16,6 +16,7 @@ from alphapanda.domain.calendar import trading_date
 from alphapanda.domain.signal import Signal
 from alphapanda.feed.factory import build_source, build_strategies, tolerance
 from alphapanda.feed.instruments import known_instruments
+from alphapanda.feed.reloading import DeploymentWatch, keep_reloaded
 from alphapanda.feed.runner import FeedRunner
 from alphapanda.feed.stats import write_stats
 from alphapanda.ledger.brokers import register_brokers
@@ -47,9 +48,11 @@ async def work(resources: Resources) -> None:
     async def emit(signal: Signal) -> None:
         await resources.desk.accept(signal, correlation_id=uuid4().hex)
 
+    load = partial(build_strategies, settings.feed, active=settings.active_brokers)
+    strategies = load()
     runner = FeedRunner(
         source,
-        build_strategies(settings.feed, active=settings.active_brokers),
+        strategies,
         partial(quotes.publish, resources.redis),
         emit,
         settings.active_brokers,
@@ -58,12 +61,16 @@ async def work(resources: Resources) -> None:
         tolerance=tolerance(settings.feed),
     )
     async with orders_worker(resources.client, resources.engine, resources.redis, settings):
-        stopping = asyncio.create_task(_stop(runner, resources.stop))
+        beside = [asyncio.create_task(_stop(runner, resources.stop))]
+        if settings.feed.deployments is not None:
+            watch = DeploymentWatch(settings.feed.deployments, load, strategies)
+            beside.append(asyncio.create_task(keep_reloaded(watch, runner)))
         try:
             stats = await runner.run()
         finally:
-            stopping.cancel()
-            await asyncio.gather(stopping, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
     log.info("the feed ended", state=str(stats.state), ticks=stats.ticks, signals=stats.signals)
 
 

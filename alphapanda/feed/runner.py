@@ -77,6 +77,7 @@ class FeedRunner:
         self._last_tick: Tick | None = None
         self._ticks = self._unpublished = 0
         self._error: str | None = None
+        self._reload_refused: str | None = None
 
     @property
     def state(self) -> FeedState:
@@ -104,7 +105,17 @@ class FeedRunner:
             error=self._error,
             strategy_slow=dict(self._router.slow),
             strategy_problems=dict(self._router.problems),
+            reload_refused=self._reload_refused,
         )
+
+    def reload(self, deployments: Iterable[Deployment]) -> None:
+        """Run these from the next tick on; see `StrategyRouter.reload`. What they have signalled already goes on."""
+        self._router.reload(deployments)
+        self._reload_refused = None
+
+    def refuse_reload(self, reason: str) -> None:
+        """Show that changed deployments are not in force, and why."""
+        self._reload_refused = reason
 
     async def run(self) -> FeedStats:
         """Feed until the source ends or `stop` is called; returns the last stats, all signals delivered or given up.

@@ -27,6 +27,7 @@ class FeedStats(msgspec.Struct, frozen=True, kw_only=True):
     `ticks_late` came too late for their bar. Of the signals, `pending` are on their way (in retry included) and
     `undelivered` were given up. By strategy: `strategy_errors` and `strategy_slow` count the calls that raised or took
     too long, `strategy_problems` tells the last such, `suspended` lists the instruments it is no longer asked about.
+    `reload_refused` tells why changed deployments are not in force; None: they are.
     """
 
     state: FeedState
@@ -48,6 +49,7 @@ class FeedStats(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     strategy_slow: dict[str, int] = msgspec.field(default_factory=dict)
     strategy_problems: dict[str, str] = msgspec.field(default_factory=dict)
+    reload_refused: str | None = None
 
 
 async def write_stats(redis: "Redis", stats: FeedStats, *, at: float) -> None:
