@@ -23,11 +23,11 @@ from alphapanda.sessions.tokens import TokenStore
 from alphapanda.sessions.vault import Vault
 from alphapanda.settings import Settings
 from alphapanda.stack import StackEndpoints
+from tests.dumps import CALL, FUTURE, INDEX, SHARE, csv_of, share, shares
 from tests.integration.api.conftest import TOKEN, serving, settings_on
 from tests.integration.api.test_edge import assert_problem
 from tests.integration.api.test_lists import items, pages
 from tests.integration.api.test_login import zerodha_on
-from tests.integration.instruments.dumps import CALL, FUTURE, INDEX, SHARE, csv_of, share, shares
 from tests.integration.processes import ask, environment
 
 PATH = "/api/v1/instruments"

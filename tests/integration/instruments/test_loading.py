@@ -19,7 +19,7 @@ from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.instrument_loads import LoadRecord, load_history
 from alphapanda.ledger.instruments import find_instrument, save_instruments
 from tests.conftest import SHARED
-from tests.integration.instruments.dumps import CALL, FUTURE, INDEX, SHARE, csv_of, share, shares
+from tests.dumps import CALL, FUTURE, INDEX, SHARE, csv_of, share, shares
 
 TODAY = date(2026, 11, 20)
 TOMORROW = TODAY + timedelta(days=1)
