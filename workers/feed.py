@@ -15,6 +15,7 @@ import structlog
 from alphapanda.domain.calendar import trading_date
 from alphapanda.domain.signal import Signal
 from alphapanda.feed.factory import build_source, build_strategies, tolerance
+from alphapanda.feed.fills import FillNews, keep_told
 from alphapanda.feed.instruments import known_instruments
 from alphapanda.feed.reloading import DeploymentWatch, keep_reloaded
 from alphapanda.feed.runner import FeedRunner
@@ -61,7 +62,11 @@ async def work(resources: Resources) -> None:
         tolerance=tolerance(settings.feed),
     )
     async with orders_worker(resources.client, resources.engine, resources.redis, settings):
-        beside = [asyncio.create_task(_stop(runner, resources.stop))]
+        news = FillNews(resources.engine, datetime.now(UTC))
+        beside = [
+            asyncio.create_task(_stop(runner, resources.stop)),
+            asyncio.create_task(keep_told(news, runner)),
+        ]
         if settings.feed.deployments is not None:
             watch = DeploymentWatch(settings.feed.deployments, load, strategies)
             beside.append(asyncio.create_task(keep_reloaded(watch, runner)))

@@ -125,6 +125,7 @@ class Handler:
         self.instance = instance
         self.kind = kind
         self.call = call
-        self.schedule = instance.deployment.schedule
+        # A fill is told at any hour: whoever is not told believes it still holds what it sold.
+        self.schedule = None if kind == "fill" else instance.deployment.schedule
         self.errors_in_a_row = 0
         self.slow_in_a_row = 0

@@ -19,7 +19,7 @@ from alphapanda.domain.signal import Signal
 from alphapanda.feed.bars import Bar, BarBuilder
 from alphapanda.feed.instances import Cause, Handler, Instance, LimitPassed
 from alphapanda.live.quotes import Tick
-from alphapanda.strategies.contract import Fill, StrategyError
+from alphapanda.strategies.contract import Fill, Strategy, StrategyError
 from alphapanda.strategies.deployment import Deployment
 
 _log = structlog.get_logger(__name__)
@@ -108,9 +108,7 @@ class StrategyRouter:
 
     def route(self, tick: Tick) -> list[Signal]:
         """The signals the tick gives rise to: first of the bars it completes, then of the tick itself."""
-        lane = self._lanes.get(tick.instrument)
-        if lane is None:
-            lane = self._lanes[tick.instrument] = self._open_lane(tick.instrument)
+        lane = self._lanes.get(tick.instrument) or self._lane(tick.instrument)
         signals: list[Signal] = []
         for builder, handlers in lane.on_bar:
             bar = builder.add(tick)
@@ -122,11 +120,17 @@ class StrategyRouter:
             self._ask(handler, tick, tick.exchange_time, tick.received_at, signals)
         return signals
 
+    @property
+    def fills_wanted(self) -> tuple[StrategyId, ...]:
+        """The deployments that listen to their fills."""
+        return tuple(item.strategy_id for item in self._deployments if item.strategy.on_fill is not Strategy.on_fill)
+
     def fill(self, strategy_id: StrategyId, fill: Fill, *, received_at: float) -> list[Signal]:
         """Tell the strategy of its fill; the signals it answers with. One that runs no longer is not told.
 
         `received_at`: when the fill reached us, in epoch seconds.
         """
+        self._lane(fill.instrument)  # it may fill, after a restart, what has not ticked yet
         signals: list[Signal] = []
         for (owner, keys), instance in self._instances.items():
             if owner == strategy_id and fill.instrument in keys and instance is not None and instance.on_fill:
@@ -156,6 +160,12 @@ class StrategyRouter:
                 self._count_slow(handler, took)
             else:
                 handler.slow_in_a_row = 0
+
+    def _lane(self, key: str) -> _Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = self._open_lane(key)
+        return lane
 
     def _open_lane(self, key: str) -> _Lane:
         instances = [found for deployment in self._deployments if (found := self._instance(deployment, key))]

@@ -11,13 +11,14 @@ from contextlib import aclosing, suppress
 import structlog
 
 from alphapanda.domain.errors import AlphaPandaError
-from alphapanda.domain.ids import Broker
+from alphapanda.domain.ids import Broker, StrategyId
 from alphapanda.feed.cancelling import cancel_and_wait
 from alphapanda.feed.outbox import Emit, SignalOutbox
 from alphapanda.feed.router import StrategyRouter, Tolerance
 from alphapanda.feed.source import Clock, TickSource
 from alphapanda.feed.stats import FeedState, FeedStats
 from alphapanda.live.quotes import LiveUnavailable, Tick
+from alphapanda.strategies.contract import Fill
 from alphapanda.strategies.deployment import Deployment
 
 _log = structlog.get_logger(__name__)
@@ -112,6 +113,17 @@ class FeedRunner:
         """Run these from the next tick on; see `StrategyRouter.reload`. What they have signalled already goes on."""
         self._router.reload(deployments)
         self._reload_refused = None
+
+    @property
+    def fills_wanted(self) -> Sequence[StrategyId]:
+        """The strategies that listen to their fills."""
+        return self._router.fills_wanted
+
+    def fill(self, strategy_id: StrategyId, fill: Fill) -> None:
+        """Tell the strategy of its fill; what it answers goes out like any signal. Ignored unless RUNNING."""
+        if self._state is FeedState.RUNNING:
+            for signal in self._router.fill(strategy_id, fill, received_at=self._now()):
+                self._outbox.put(signal)
 
     def refuse_reload(self, reason: str) -> None:
         """Show that changed deployments are not in force, and why."""

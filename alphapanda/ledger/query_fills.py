@@ -71,3 +71,12 @@ async def list_fills(
     last = items[-1] if items else None
     more = last is not None and len(rows) > limit
     return Page(items, FillKey(last.traded_at, last.broker, last.trade_id) if more and last is not None else None)
+
+
+async def fills_since(engine: AsyncEngine, strategies: Sequence[str], since: datetime) -> tuple[FillRecord, ...]:
+    """The strategies' trades from `since` on, oldest first. Raises LedgerUnavailable."""
+    statement = select(*(_fills.c[field.name] for field in fields(FillRecord))).where(
+        _fills.c.traded_at >= since, _fills.c.strategy_id.in_(strategies)
+    )
+    rows = await fetch(engine, statement.order_by(_fills.c.traded_at, _fills.c.broker, _fills.c.trade_id))
+    return tuple(FillRecord(**row._mapping) for row in rows)

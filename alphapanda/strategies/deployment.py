@@ -18,7 +18,7 @@ _IST_S = int(IST.utcoffset(None).total_seconds())
 class Schedule:
     """The hours of every day, Indian time, in which a strategy is asked: `begins <= t < ends`.
 
-    Outside of them it is shown nothing, so its bars and averages begin with `begins` each day, and what it holds at
+    Outside of them it is shown nothing but its fills, so its averages see these hours alone, and what it holds at
     `ends` is left to the desk's square-off.
     """
 

@@ -232,10 +232,16 @@ class TestFills:
         assert one.fill(StrategyId("counts"), self.fill(), received_at=OPEN) == []
 
     def test_a_fill_reaches_the_instance_of_its_instrument_alone(self) -> None:
-        one = router(deployed(SellsItsFills))
+        one = router(deployed(SellsItsFills, instruments=("NSE:INFY", "NSE:SBIN")))
         one.route(tick())
-        assert one.fill(StrategyId("sells-its-fills"), self.fill(instrument="NSE:SBIN"), received_at=OPEN) == []
+        (signal,) = one.fill(StrategyId("sells-its-fills"), self.fill(instrument="NSE:SBIN"), received_at=OPEN)
+        assert signal.instrument == "NSE:SBIN"  # although it has not ticked yet
+        assert one.fill(StrategyId("sells-its-fills"), self.fill(instrument="NSE:TCS"), received_at=OPEN) == []
         assert one.fill(StrategyId("nobody"), self.fill(), received_at=OPEN) == []
+
+    def test_a_fill_is_told_outside_the_hours_too(self) -> None:
+        one = router(deployed(SellsItsFills, schedule=Schedule(time(10, 0), time(11, 0))))
+        assert len(one.fill(StrategyId("sells-its-fills"), self.fill(), received_at=OPEN)) == 1
 
     def test_a_fill_handler_that_raises_is_counted(self) -> None:
         one = router(deployed(SellsItsFills), tolerance=Tolerance(errors_in_a_row=1))
