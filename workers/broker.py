@@ -22,6 +22,7 @@ from alphapanda.ledger.brokers import register_brokers
 from alphapanda.live import heartbeats, keys
 from alphapanda.settings import SettingsError
 from workers.book_watch import BookWatch
+from workers.instruments import DailyDump
 from workers.preflight import Preflight
 from workers.process import Resources, every, run_role
 from workers.reconciling import Reconciler
@@ -84,6 +85,7 @@ async def work(name: Broker, resources: Resources) -> None:
         async with worker, asyncio.TaskGroup() as tasks:
             tasks.create_task(reconciler.keep(broker, stop))
             tasks.create_task(preflight.keep(broker, stop))
+            tasks.create_task(DailyDump(name, settings, engine, resources.redis, calendar=calendar).keep(stop))
             tasks.create_task(every(SESSION_INTERVAL_S, stop, partial(watch.follow_session, broker), "session"))
             tasks.create_task(every(HEARTBEAT_INTERVAL_S, stop, live, "heartbeat"))
             tasks.create_task(_end_with(running, stop))

@@ -26,6 +26,11 @@ _FEWEST = 20_000
 """Kite lists more than 100,000 instruments: a fifth of that is no dump of a day."""
 
 
+def source_of(settings: Settings) -> str:
+    """What the history calls dumps from there: a simulator's never pass for Zerodha's."""
+    return SIMULATOR if settings.zerodha.is_simulated else str(ZERODHA)
+
+
 async def load_from_zerodha(
     settings: Settings, engine: AsyncEngine, redis: "Redis", *, actor: str, now: datetime, anyway: bool = False
 ) -> LoadRecord:
@@ -36,7 +41,7 @@ async def load_from_zerodha(
         engine,
         data,
         as_of=dump_day(now),
-        source=SIMULATOR if simulated else str(ZERODHA),
+        source=source_of(settings),
         origin=f"{settings.zerodha.api_root}/instruments",
         actor=actor,
         now=now,

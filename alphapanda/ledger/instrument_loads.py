@@ -165,5 +165,14 @@ async def load_history(engine: AsyncEngine, *, limit: int) -> tuple[LoadRecord, 
     return tuple(LoadRecord(**row._mapping) for row in rows)
 
 
+async def newest_load(engine: AsyncEngine, source: str | None) -> LoadRecord | None:
+    """The last dump of the source (None: of any) that was loaded."""
+    statement = _history().where(_loads.c.outcome == LOADED)
+    if source is not None:
+        statement = statement.where(_loads.c.source == source)
+    rows = await fetch(engine, statement.order_by(_loads.c.id.desc()).limit(1))
+    return LoadRecord(**rows[0]._mapping) if rows else None
+
+
 def _history() -> Select[Any]:
     return select(*(_loads.c[field.name] for field in fields(LoadRecord)))
