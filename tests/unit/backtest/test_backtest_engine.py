@@ -9,16 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphapanda.backtest.engine import Outcome
+from alphapanda.domain.ids import StrategyId
 from alphapanda.domain.reasons import ReasonCode
 from alphapanda.domain.states import OrderState
 from alphapanda.domain.vocabulary import OrderType, Side
 from alphapanda.live.quotes import Tick
 from alphapanda.settings import PaperSettings, RiskSettings
-from alphapanda.strategies.contract import Fill, Intent
-from alphapanda.strategies.registry import deploy
+from alphapanda.strategies.contract import Fill, Intent, Strategy, StrategyParams
+from alphapanda.strategies.registry import Deployment, deploy
 from tests.unit.backtest.scripted import (
     EXACT,
+    INFY,
     OPEN,
+    SBIN,
     at,
     backtest,
     buy,
@@ -238,3 +241,63 @@ def test_the_same_run_twice_is_the_same_to_the_last_byte(spread: int) -> None:
     assert _story(one, float("inf")) == _story(two, float("inf"))
     assert [asdict(order.progress) for order in orders(one)] == [asdict(order.progress) for order in orders(two)]
     assert {order.state for order in orders(one)} >= {OrderState.FILLED, OrderState.REJECTED}
+
+
+def test_an_order_that_needs_a_person_waits_for_one_who_never_comes() -> None:
+    risk = RiskSettings(approval_value=Decimal(500))
+    outcome = run([tick(0, 100), tick(20, 100)], scripted(at(0, then=[buy(10)])), risk=risk)
+    assert [order.state for order in orders(outcome)] == [OrderState.AWAITING_APPROVAL]
+
+
+def test_a_lost_reply_is_settled_from_the_book_at_once() -> None:
+    paper = PaperSettings(slippage_bps=Decimal(0), lose_reply_rate=Decimal(1))
+    outcome = run([tick(0, 100)], scripted(at(0, then=[buy()])), paper=paper)
+    assert [order.state for order in orders(outcome)] == [OrderState.FILLED]
+    assert prices(outcome) == [Decimal(100)]
+
+
+def test_what_the_account_cannot_pay_is_rejected() -> None:
+    outcome = run([tick(0, 100)], scripted(at(0, then=[buy()])), paper=PaperSettings(starting_cash=Decimal(100)))
+    [order] = orders(outcome)
+    assert (order.state, order.why.code) == (OrderState.REJECTED, ReasonCode.BROKER_REJECTED)
+    assert "insufficient funds" in order.why.detail
+
+
+class Leg(Strategy[StrategyParams]):
+    """Buys SBIN when INFY ticks for the second time."""
+
+    name = "leg"
+    version = "1"
+    Params = StrategyParams
+
+    @classmethod
+    def instruments_for(cls, params: StrategyParams) -> tuple[str, ...]:
+        return INFY.key, SBIN.key
+
+    def on_tick(self, tick: Tick) -> Sequence[Intent]:
+        wanted = tick.instrument == INFY.key and tick.exchange_time == OPEN + 60
+        return [buy(instrument=SBIN.key)] if wanted else ()
+
+
+@pytest.mark.parametrize(
+    ("next_quote", "state", "code"),
+    [(65, OrderState.FILLED, ReasonCode.BROKER_FILLED), (75, OrderState.DENIED, ReasonCode.MARKET_QUOTE_STALE)],
+)
+def test_an_entry_waits_a_while_for_a_fresh_quote_of_its_instrument(
+    next_quote: float, state: OrderState, code: ReasonCode
+) -> None:
+    ticks = [tick(0, 500, symbol="SBIN"), tick(60, 100), tick(next_quote, 510, symbol="SBIN"), tick(90, 100)]
+    outcome = run(ticks, Deployment(Leg, StrategyParams(), StrategyId("leg")))
+    [order] = orders(outcome)
+    assert (order.state, order.why.code) == (state, code)
+    assert prices(outcome) == ([Decimal(510)] if state is OrderState.FILLED else [])
+    assert order.updated_at.timestamp() == OPEN + (65 if state is OrderState.FILLED else 70)
+
+
+def test_the_same_intent_within_the_duplicate_window_is_denied() -> None:
+    outcome = run(
+        [tick(0, 100), tick(5, 100), tick(20, 100)],
+        scripted(at(0, 5, 20, then=[buy()])),
+        risk=RiskSettings(duplicate_window_s=10),
+    )
+    assert [order.state for order in orders(outcome)] == ["FILLED", "DENIED", "FILLED"]
