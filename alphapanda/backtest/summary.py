@@ -1,6 +1,6 @@
 """The summary of a run: what it won and cost, how steadily, and the same for each strategy and instrument."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
@@ -102,19 +102,19 @@ def _per(
     by_strategy: bool,
 ) -> list[Document]:
     """The same for each strategy, or each instrument, that had a fill."""
-    fills: dict[str, list[FillRecord]] = {}
+    fills: defaultdict[str, list[FillRecord]] = defaultdict(list)
+    own: defaultdict[str, list[Trade]] = defaultdict(list)
+    positions: defaultdict[str, list[tuple[str, Position]]] = defaultdict(list)
     for fill in outcome.desk.fills:
-        name = fill.order.signal.strategy_id if by_strategy else fill.trade.key
-        fills.setdefault(name, []).append(fill)
+        fills[fill.order.signal.strategy_id if by_strategy else fill.trade.key].append(fill)
+    for trade in trades:
+        own[trade.strategy_id if by_strategy else trade.instrument].append(trade)
+    for (strategy, key, _), position in outcome.desk.positions.items():
+        positions[strategy if by_strategy else key].append((key, position))
     found = []
     for name in sorted(fills):
-        own = [trade for trade in trades if name == (trade.strategy_id if by_strategy else trade.instrument)]
-        positions = [
-            (key, position)
-            for (strategy, key, _), position in outcome.desk.positions.items()
-            if name == (strategy if by_strategy else key)
-        ]
-        gross, charges = _gross(positions, outcome.prices), sum((fill.trade.charges for fill in fills[name]), ZERO)
+        charges = sum((fill.trade.charges for fill in fills[name]), ZERO)
+        gross = _gross(positions[name], outcome.prices)
         found.append(
             {
                 "strategy" if by_strategy else "instrument": name,
@@ -123,7 +123,7 @@ def _per(
                     "charges": rupees(charges),
                     "net": rupees(None if gross is None else gross - charges),
                 },
-                **_of_fills(fills[name], own, instruments, rules),
+                **_of_fills(fills[name], own[name], instruments, rules),
             }
         )
     return found
