@@ -169,6 +169,9 @@ class Exchange:
         quote = self.market.quote(instrument)
         if order.price and not quote.lower_circuit <= order.price <= quote.upper_circuit:
             return f"The price is outside the circuit limits {quote.lower_circuit} - {quote.upper_circuit}."
+        if order.order_type in STOPS and not order.is_triggered and is_triggered(order, quote.last):
+            side, bound = ("buy", "higher") if order.is_buy else ("sell", "lower")
+            return f"Trigger price for stoploss {side} orders should be {bound} than the last traded price."
         return None
 
     def _meet(self, order: SimOrder, now: datetime, *, arriving: bool) -> SimOrder:

@@ -169,6 +169,15 @@ def test_a_stop_waits_for_its_trigger_and_then_is_a_limit(
     assert sim.order(order_id).average_price == paid
 
 
+@pytest.mark.parametrize(("side", "trigger", "bound"), [("BUY", "1490", "higher"), ("SELL", "1510", "lower")])
+def test_a_stop_whose_trigger_has_passed_is_rejected(sim: Simulated, side: str, trigger: str, bound: str) -> None:
+    terms = {"order_type": "SL-M", "price": "", "trigger_price": trigger, "market_protection": "2"}
+    order_id = sim.place(transaction_type=side, **terms)
+    order = sim.order(order_id)
+    assert (order.status, order.filled_quantity) == ("REJECTED", 0)
+    assert bound in (order.status_message or "")
+
+
 def test_a_price_beyond_the_circuit_is_rejected_by_the_exchange_after_acceptance(sim: Simulated) -> None:
     order = sim.order(sim.place(price="2000"))
 
