@@ -104,6 +104,7 @@ def sweep(
     if refusal is not None and not accepted:
         raise refusal
     Recordings(paths)  # what is wrong with the files is said once, here
+    others = set(multiprocessing.active_children())
     try:
         with ProcessPoolExecutor(
             max(1, min(jobs, len(accepted))),
@@ -122,6 +123,8 @@ def sweep(
                         tell(done, len(accepted))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for child in set(multiprocessing.active_children()) - others:
+                    child.terminate()  # a run may take minutes, and nobody waits for it any more
                 raise
     except BrokenProcessPool:
         raise SweepFailed("sweep: one of its processes was killed") from None
