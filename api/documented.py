@@ -46,7 +46,8 @@ _CASES: dict[str, _Case] = {
     "INSTRUMENT_DUMP_REFUSED": _Case(
         409,
         "the dump is refused: it has shrunk: 900 instruments of NSE, where 8490 are loaded",
-        "Fetch the dump again; what was loaded before stays in use.",
+        "What was loaded before stays in use. Fetch the dump again; if it is right, and older or smaller for a reason, "
+        "load it with --anyway.",
     ),
     "BROKER_LOGIN_UNDER_WAY": _Case(
         409,

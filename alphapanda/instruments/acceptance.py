@@ -12,7 +12,10 @@ class DumpRefused(AlphaPandaError):  # noqa: N818 - named for the condition
     """The dump was read and is not trusted; what was loaded before stays as it is."""
 
     code = "INSTRUMENT_DUMP_REFUSED"
-    default_next_action = "Fetch the dump again; what was loaded before stays in use."
+    default_next_action = (
+        "What was loaded before stays in use. Fetch the dump again; if it is right, and older or smaller for a reason, "
+        "load it with --anyway."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Standing:
 
 def objection(dump: Dump, standing: Standing, rules: Rules) -> str | None:
     """Why the dump as a whole is refused; None when it may be loaded."""
-    accepted, refused = len(dump.rows), dump.report.refused.total()
+    accepted, refused = dump.accepted, dump.report.refused.total()
     if accepted == 0:
         return f"none of its {dump.report.rows} rows can be used"
     if refused > rules.max_refused_share * (accepted + refused):

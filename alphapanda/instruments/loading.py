@@ -13,8 +13,8 @@ from alphapanda.instruments.dump import Dump, Progress, Report, no_progress, rea
 from alphapanda.ledger.instrument_loads import (
     LOADED,
     REFUSED,
+    CopyPayload,
     LoadRecord,
-    copy_payload,
     load_named,
     loaded_by_exchange,
     merge,
@@ -47,7 +47,7 @@ async def load_dump(
     dump, payload = await asyncio.to_thread(_read, data, as_of, progress)
     facts = {
         "as_of": as_of, "source": source, "origin": origin, "digest": dump.digest, "actor": actor, "loaded_at": now,
-        "exchanges": list(dump.by_exchange), "accepted": len(dump.rows), "refused": dump.report.refused.total(),
+        "exchanges": list(dump.by_exchange), "accepted": dump.accepted, "refused": dump.report.refused.total(),
         "skipped": dump.report.skipped.total(), "added": 0, "changed": 0, "withdrawn": 0,
         "report": report_json(dump.report),
     }  # fmt: skip
@@ -75,8 +75,9 @@ async def load_dump(
 
 
 def _read(data: bytes, as_of: date, progress: Progress) -> tuple[Dump, bytes]:
-    dump = read_dump(data, as_of=as_of, progress=progress)
-    return dump, copy_payload(dump.rows)
+    payload = CopyPayload()
+    dump = read_dump(data, as_of=as_of, take=payload.write, progress=progress)
+    return dump, payload.data()
 
 
 def report_json(report: Report) -> dict[str, Any]:

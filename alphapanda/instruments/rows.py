@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from alphapanda.domain.calendar import Segment
-from alphapanda.domain.instrument import InstrumentType
+from alphapanda.domain.instrument import InstrumentType, instrument_key
 from alphapanda.domain.vocabulary import Exchange
 
 _MAX_TOKEN = 2**32
@@ -87,7 +87,7 @@ class RowReader:
         self._at = columns
         self._width = width
         self._as_of = as_of
-        self._keys: set[tuple[str, str]] = set()
+        self._keys: set[str] = set()
         self._tokens: set[int] = set()
 
     def name_of(self, cells: list[str]) -> str:
@@ -137,11 +137,12 @@ class RowReader:
         return expiry, strike
 
     def _first(self, exchange: Exchange, symbol: str, token: int) -> None:
-        if (exchange, symbol) in self._keys:
+        key = instrument_key(exchange, symbol)
+        if key in self._keys:
             raise _Bad("duplicate", "the instrument stands in the dump twice")
         if token in self._tokens:
             raise _Bad("duplicate", f"token {token} belongs to another row, too")
-        self._keys.add((exchange, symbol))
+        self._keys.add(key)
         self._tokens.add(token)
 
 

@@ -6,7 +6,7 @@ deleted but marked: fills in it go on being charged and shown by its terms, and 
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
@@ -103,13 +103,15 @@ class LoadRecord:
     report: dict[str, Any]
 
 
-def copy_payload(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Rows of `COPIED` as COPY reads them; None is an empty field."""
-    out = io.StringIO()
-    write = csv.writer(out, lineterminator="\n").writerow
-    for row in rows:  # not writerows: in one call of C, a hundred thousand rows keep every other thread waiting
-        write(row)
-    return out.getvalue().encode()
+class CopyPayload:
+    """Rows of `COPIED`, written one by one as COPY reads them; None is an empty field."""
+
+    def __init__(self) -> None:
+        self._out = io.StringIO()
+        self.write: Callable[[Iterable[Any]], object] = csv.writer(self._out, lineterminator="\n").writerow
+
+    def data(self) -> bytes:
+        return self._out.getvalue().encode()
 
 
 async def loaded_by_exchange(connection: AsyncConnection, as_of: date) -> dict[str, int]:

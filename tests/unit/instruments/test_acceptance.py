@@ -15,7 +15,7 @@ NOTHING = Standing({}, None)
 
 def judged(good: int, bad: int = 0, standing: Standing = NOTHING, **rules: Any) -> str | None:
     rows = [*shares(good), *(share(f"B{n}", 0) for n in range(bad))]
-    return objection(read_dump(csv_of(*rows), as_of=TODAY), standing, Rules(**rules))
+    return objection(read_dump(csv_of(*rows), as_of=TODAY, take=len), standing, Rules(**rules))
 
 
 @pytest.mark.parametrize(("good", "bad", "fine"), [(1, 0, True), (8, 2, True), (8, 3, False), (0, 0, False)])

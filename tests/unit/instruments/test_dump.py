@@ -1,5 +1,6 @@
 """A dump row by row: what is read, what is refused and by which rule, and that no row can stop the others."""
 
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -8,14 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphapanda.instruments.dump import Dump, DumpUnreadable, earliest_expiry, read_dump
+from alphapanda.instruments.dump import DumpUnreadable, Progress, Report, earliest_expiry, no_progress, read_dump
+from alphapanda.instruments.rows import DumpRow
 from tests.dumps import CALL, FUTURE, HEADER, INDEX, SHARE, csv_of, share, shares
 
 TODAY = date(2026, 11, 20)
 
 
-def read(*rows: dict[str, Any]) -> Dump:
-    return read_dump(csv_of(*rows), as_of=TODAY)
+@dataclass(frozen=True)
+class Read:
+    rows: list[DumpRow]
+    report: Report
+
+
+def read_data(data: bytes, progress: Progress = no_progress) -> Read:
+    rows: list[DumpRow] = []
+    dump = read_dump(data, as_of=TODAY, take=rows.append, progress=progress)
+    assert dump.accepted == len(rows)
+    return Read(rows, dump.report)
+
+
+def read(*rows: dict[str, Any]) -> Read:
+    return read_data(csv_of(*rows))
 
 
 def only(**changed: Any) -> dict[str, int]:
@@ -98,7 +113,7 @@ def test_names_may_hold_commas_and_quotes() -> None:
 
 
 def test_a_row_that_is_cut_off_is_refused_and_the_report_shows_where() -> None:
-    dump = read_dump(csv_of(*shares(3))[:-20], as_of=TODAY)
+    dump = read_data(csv_of(*shares(3))[:-20])
     assert (len(dump.rows), dict(dump.report.refused)) == (2, {"columns": 1})
     assert dump.report.examples["columns"][0].line == 4
 
@@ -113,7 +128,7 @@ def test_the_report_shows_a_few_examples_of_a_rule_and_nothing_a_terminal_would_
 def test_columns_are_found_by_name_in_any_order() -> None:
     names = list(reversed(HEADER.split(",")))
     data = "\n".join([",".join(names), ",".join(str(SHARE[name]) for name in names)]).encode()
-    assert read_dump(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n"), as_of=TODAY).rows == read(SHARE).rows
+    assert read_data(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n")).rows == read(SHARE).rows
 
 
 @pytest.mark.parametrize(
@@ -128,7 +143,7 @@ def test_columns_are_found_by_name_in_any_order() -> None:
 )
 def test_what_is_no_dump_is_told_as_that(data: bytes, why: str) -> None:
     with pytest.raises(DumpUnreadable, match=why):
-        read_dump(data, as_of=TODAY)
+        read_data(data)
 
 
 def test_the_earliest_expiry_bounds_the_day_of_a_dump() -> None:
@@ -138,7 +153,7 @@ def test_the_earliest_expiry_bounds_the_day_of_a_dump() -> None:
 
 def test_progress_ends_with_all_rows() -> None:
     told: list[tuple[str, int, int | None]] = []
-    read_dump(csv_of(*shares(25_000)), as_of=TODAY, progress=lambda *step: told.append(step))
+    read_data(csv_of(*shares(25_000)), progress=lambda *step: told.append(step))
     assert [done for _, done, _ in told] == [10_000, 20_000, 25_000]
 
 
@@ -154,7 +169,7 @@ def test_no_row_stops_the_others_and_each_is_accounted_for(changes: list[dict[st
     ]
     sound = share("SOUND", 3)
     try:
-        dump = read_dump(csv_of(*rows, sound), as_of=TODAY)
+        dump = read_data(csv_of(*rows, sound))
     except UnicodeEncodeError:  # a lone surrogate has no bytes to come in
         return
     report = dump.report
