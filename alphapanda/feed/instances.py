@@ -11,6 +11,7 @@ from alphapanda.domain.ids import Broker, SignalId, derived_signal_id
 from alphapanda.domain.instrument import Instrument
 from alphapanda.domain.signal import Signal
 from alphapanda.domain.vocabulary import Side
+from alphapanda.feed.bars import check_interval
 from alphapanda.strategies.contract import Intent, Strategy, StrategyError
 from alphapanda.strategies.deployment import AnyStrategy, Deployment
 
@@ -49,6 +50,8 @@ class Instance:
         self.strategy: AnyStrategy = deployment.strategy(deployment.params, *instruments)
         kind = type(self.strategy)
         seconds = self.bar_seconds = self.strategy.bar_seconds
+        if seconds is not None:
+            check_interval(seconds)
         self.on_tick = self._handler("tick", self.strategy.on_tick, kind.on_tick is not Strategy.on_tick)
         self.on_bar = self._handler(f"bar{seconds}", self.strategy.on_bar, seconds is not None)
         self.on_fill = self._handler("fill", self.strategy.on_fill, kind.on_fill is not Strategy.on_fill)

@@ -186,22 +186,21 @@ class StrategyRouter:
             return self._instances[place]
         instruments = [self._instruments[one] for one in keys]
         instance = None
-        if all(deployment.strategy.trades(one) for one in instruments):
-            try:
+        try:
+            if all(deployment.strategy.trades(one) for one in instruments):
                 instance = Instance(deployment, instruments, self._brokers)
-            except Exception as error:
-                self.errors[deployment.strategy_id] += 1
-                self._suspend(deployment, "+".join(keys), "making it", error)
+            elif deployment.needs is not None:
+                raise StrategyError("the strategy does not trade it")
+        except Exception as error:
+            self.errors[deployment.strategy_id] += 1
+            self._suspend(deployment, "+".join(keys), "making it", error)
         self._instances[place] = instance
         return instance
 
     def _show_missing(self, deployment: Deployment) -> None:
         for key in deployment.needs or ():
-            instrument = self._instruments.get(key)
-            if instrument is None:
+            if key not in self._instruments:
                 self._suspend(deployment, key, "instruments", StrategyError("the feed has no such instrument"))
-            elif not deployment.strategy.trades(instrument):
-                self._suspend(deployment, key, "instruments", StrategyError("the strategy does not trade it"))
 
     def _count_signals(self, deployment: Deployment, count: int, at: float) -> None:
         """Raises LimitPassed."""

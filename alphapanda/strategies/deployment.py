@@ -19,7 +19,7 @@ class Schedule:
     """The hours of every day, Indian time, in which a strategy is asked: `begins <= t < ends`.
 
     Outside of them it is shown nothing but its fills, so its averages see these hours alone, and what it holds at
-    `ends` is left to the desk's square-off.
+    `ends` is left to the broker's square-off.
     """
 
     begins: time

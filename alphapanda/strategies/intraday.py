@@ -28,8 +28,8 @@ P = TypeVar("P", bound=IntradayParams)
 class Intraday(Strategy[P]):
     """Shows each bar to `observe`; before `flat_by` it then asks `decide`, from then on it closes what is open.
 
-    An entry that is still open when another day begins (the feed was away at `flat_by`) is forgotten: the desk's
-    square-off has closed it, and selling it again would open a short.
+    An entry that is still open when another day begins (the feed was away at `flat_by`) is forgotten: a broker
+    squares off what is intraday, and selling it again would open a short.
     """
 
     def __init__(self, params: P, *instruments: Instrument) -> None:

@@ -90,6 +90,10 @@ def deploy(
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "parameters"
         raise StrategyError(f"strategy {name}, {field}: {first['msg']} (got {first['input']!r})") from None
+    try:
+        strategy.instruments_for(checked)
+    except Exception as error:  # foreign code, and the feed asks it later where nothing may fail
+        raise StrategyError(f"strategy {name}, instruments_for: {type(error).__name__}: {error}") from error
     return Deployment(strategy, checked, StrategyId(strategy.name))
 
 

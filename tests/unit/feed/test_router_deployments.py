@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alphapanda.domain.ids import Broker, StrategyId
-from alphapanda.domain.instrument import Instrument
+from alphapanda.domain.instrument import Instrument, InstrumentType
 from alphapanda.domain.vocabulary import Side
 from alphapanda.feed.bars import Bar
 from alphapanda.feed.instruments import by_key, cash_equity
@@ -145,6 +145,13 @@ class TestInstruments:
         assert one.suspended == {"counts": ["NSE:NOBODY"]}
         assert "the feed has no such instrument" in one.problems["counts"]
         assert told(one, tick()) == ["NSE:INFY 1 seen"]
+
+    def test_a_named_instrument_that_the_strategy_does_not_trade_is_shown(self) -> None:
+        nifty = replace(cash_equity("NIFTY 50"), instrument_type=InstrumentType.INDEX)
+        one = StrategyRouter([deployed(Counts, instruments=(nifty.key,))], by_key((nifty,)), BROKERS)
+        assert told(one, tick(instrument=nifty.key), tick(1, nifty.key)) == []
+        assert one.suspended == {"counts": [nifty.key]}
+        assert "the strategy does not trade it" in one.problems["counts"]
 
     def test_a_strategy_that_misses_a_leg_does_not_trade_the_other(self) -> None:
         only_infy = StrategyRouter([deployed(Both)], by_key((cash_equity("INFY"),)), BROKERS)

@@ -80,6 +80,19 @@ class CannotBeMade(BuysEveryTick):
         raise RuntimeError("no idea")
 
 
+class CannotSayWhatItTrades(BuysEveryTick):
+    name = "cannot-say"
+
+    @classmethod
+    def trades(cls, instrument: Instrument) -> bool:
+        raise RuntimeError("no idea")
+
+
+class OddBars(BuysEveryBar):
+    name = "odd-bars"
+    bar_seconds = 7
+
+
 def deployed(strategy: type[Strategy[NoParams]]) -> Deployment:
     return Deployment(strategy, NoParams(), StrategyId(strategy.name))
 
@@ -196,10 +209,12 @@ def test_an_intent_that_breaks_a_rule_is_the_strategys_error_and_nothing_of_its_
     assert one.errors == {"limit-without-price": 1}
 
 
-def test_a_strategy_that_cannot_be_made_is_suspended_and_shown() -> None:
-    both = router(CannotBeMade, BuysEveryTick)
+@pytest.mark.parametrize("unusable", [CannotBeMade, CannotSayWhatItTrades, OddBars])
+def test_a_strategy_that_cannot_be_made_is_suspended_and_shown(unusable: type[Strategy[NoParams]]) -> None:
+    both = router(unusable, BuysEveryTick)
     assert len(both.route(tick())) == 1
-    assert both.suspended == {"cannot-be-made": ["NSE:INFY"]}
+    assert both.suspended == {unusable.name: ["NSE:INFY"]}
+    assert unusable.name in both.problems
 
 
 def test_late_ticks_are_counted() -> None:

@@ -127,3 +127,11 @@ def test_defaults_of_the_desk_go_to_those_who_declare_them_and_lose_to_what_is_g
 def test_two_references_to_one_strategy_are_refused() -> None:
     with pytest.raises(StrategyError, match="strategy sma-cross: named twice"):
         deploy_all(["sma-cross", "alphapanda.strategies.sma_cross:SmaCross"])
+
+
+def test_a_strategy_that_cannot_say_what_it_needs_is_refused(written: Path) -> None:
+    written.write_text(
+        SOUND + "\n    @classmethod\n    def instruments_for(cls, params):\n        return params.pair\n"
+    )
+    with pytest.raises(StrategyError, match=r"strategy mine\.py:Mine, instruments_for: AttributeError"):
+        deploy("mine.py:Mine", folder=written.parent)
