@@ -1,9 +1,9 @@
 """What readiness asks, of whom, and how the answers add up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 from temporalio.service import RPCError
@@ -132,7 +132,20 @@ def _feed(services: Services, beats: Beats | None) -> ComponentOut:
         return _part(Status.DOWN, "no sign of life", "Start it: `python -m workers.run --only feed`.")
     if beat.state == "FAILED":
         return _part(Status.DOWN, f"its source broke: {beat.detail.get('error')}", "Correct its source and restart it.")
-    return _part(Status.UP, f"{beat.state} ({source})", None)
+    return _strategies(f"{beat.state} ({source})", beat.detail)
+
+
+def _strategies(running: str, detail: Mapping[str, Any]) -> ComponentOut:
+    """A feed that runs, and those of its strategies that do not."""
+    refused = detail.get("reload_refused")
+    if refused:
+        return _part(Status.DEGRADED, f"{running}; the changed deployments are refused: {refused}", "Correct the file.")
+    suspended = detail.get("suspended") or {}
+    if suspended:
+        problems = detail.get("strategy_problems") or {}
+        told = "; ".join(f"{name} ({problems.get(name, ', '.join(suspended[name]))})" for name in sorted(suspended))
+        return _part(Status.DEGRADED, f"{running}; suspended: {told}", "Correct the strategy or its deployment.")
+    return _part(Status.UP, running, None)
 
 
 def _worker(broker: Broker, beats: Beats | None) -> ComponentOut:
