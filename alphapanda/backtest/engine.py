@@ -74,7 +74,8 @@ class EquityPoint:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything a run left behind, for the report. `prices` are the last ones by instrument."""
+    """Everything a run left behind, for the report. `prices` are the last ones by instrument; `errors`, `suspended` and
+    the last of the `problems` are by strategy."""
 
     desk: Desk
     equity: tuple[EquityPoint, ...]
@@ -82,6 +83,7 @@ class Outcome:
     prices: Mapping[str, Decimal]
     errors: Mapping[str, int]
     suspended: Mapping[str, list[str]]
+    problems: Mapping[str, str]
 
 
 class Backtest:
@@ -147,10 +149,16 @@ class Backtest:
             self._sample(last)
             if tell is not None:
                 tell(count, last.received_at)
+        router = self._router
         return Outcome(
-            self.desk, tuple(self._equity), count, self._prices(quotes), dict(self._router.errors),
-            {name: list(instruments) for name, instruments in self._router.suspended.items()},
-        )  # fmt: skip
+            desk=self.desk,
+            equity=tuple(self._equity),
+            ticks=count,
+            prices=self._prices(quotes),
+            errors=dict(router.errors),
+            suspended={name: list(instruments) for name, instruments in router.suspended.items()},
+            problems=dict(router.problems),
+        )
 
     def _pass_time(self, at: float, last: Tick | None) -> None:
         """Everything due up to `at`, in its order; `last` is the newest tick before."""

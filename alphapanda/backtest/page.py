@@ -9,6 +9,7 @@ from typing import Any
 
 from alphapanda.backtest.candles import Candle
 from alphapanda.backtest.rendering import Document
+from alphapanda.backtest.terminal import troubles
 from alphapanda.domain.calendar import IST
 
 MOST_CHARTS = 24
@@ -20,7 +21,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-p.about { opacity: .75; margin-top: 0 }
+p.about { opacity: .75; margin-top: 0 } p.trouble { color: #c0392b }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
@@ -87,6 +88,7 @@ def page(document: Document, candles: Mapping[str, Sequence[Candle]]) -> str:
     body = "".join(
         (
             _about(summary),
+            "".join(f'<p class="trouble">{html.escape(line)}</p>' for line in troubles(summary)),
             _facts(summary),
             '<h2>Equity, drawdown, exposure</h2><div id="equity" class="chart"></div>',
             charts,

@@ -65,6 +65,7 @@ def summary(
         "per_instrument": _per(outcome, trades, instruments, rules, by_strategy=False),
         "strategy_errors": dict(outcome.errors),
         "suspended": {name: list(found) for name, found in outcome.suspended.items()},
+        "problems": dict(outcome.problems),
     }
 
 

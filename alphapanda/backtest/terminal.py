@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alphapanda.backtest.rendering import Document
@@ -26,11 +27,22 @@ def show(console: Console, document: Document) -> None:
     refused = summary["orders"]["refused_for"]
     if refused:
         console.print("refused: " + ", ".join(f"{why} {count}" for why, count in refused.items()))
-    for name, count in summary["strategy_errors"].items():
-        suspended = summary["suspended"].get(name)
-        console.print(
-            f"[red]{name} raised {count} times" + (f"; suspended on {', '.join(suspended)}" if suspended else "")
-        )
+    for line in troubles(summary):
+        console.print(f"[red]{escape(line)}")
+
+
+def troubles(summary: Document) -> list[str]:
+    """What went wrong with each strategy, in a line."""
+    lines = []
+    for name, problem in sorted(summary["problems"].items()):
+        suspended, errors = summary["suspended"].get(name), summary["strategy_errors"].get(name)
+        told = [f"{name}: {problem}"]
+        if errors:
+            told.append(f"{errors} errors")
+        if suspended:
+            told.append(f"suspended on {', '.join(suspended)}")
+        lines.append("; ".join(told))
+    return lines
 
 
 def _facts(summary: Document) -> Table:

@@ -196,3 +196,12 @@ def test_a_sweep_gives_each_combination_the_summary_it_has_alone(data: Path, tmp
     assert (heat["x"], heat["y"], heat["names"]) == (["2", "3", "9"], ["5", "8"], ["fast", "slow"])
     assert heat["z"][1][1] == float(alone["pnl"]["net"])
     assert [row[2] for row in heat["z"]] == [None, None]
+
+
+def test_a_strategy_whose_instrument_is_not_in_the_data_is_shown_with_its_problem(data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    shown = said("--strategy", "pairs", "--data", str(data), "--html", str(page))
+    assert "the feed has no such instrument" in shown
+    assert "suspended on NSE:HDFCBANK, NSE:ICICIBANK" in shown
+    assert "pairs: NSE:" in page.read_text().partition("<dl>")[0]
+    assert document("--strategy", "pairs", "--data", str(data))["summary"]["suspended"].keys() == {"pairs"}
