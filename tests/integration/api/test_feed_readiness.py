@@ -22,7 +22,7 @@ async def feed_of(api: httpx.AsyncClient) -> dict[str, Any]:
         (
             {
                 "suspended": {"mine": ["NSE:INFY"]},
-                "strategy_problems": {"mine": "NSE:INFY, tick: RuntimeError: no idea"},
+                "strategy_problems": {"mine": "NSE:INFY, tick: KeyError: 1"},
             },
             "suspended: mine (NSE:INFY, tick: KeyError: 1)",
         ),
