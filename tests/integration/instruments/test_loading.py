@@ -18,6 +18,7 @@ from alphapanda.instruments.loading import load_dump
 from alphapanda.ledger.engine import LedgerEngine
 from alphapanda.ledger.instrument_loads import LoadRecord, load_history
 from alphapanda.ledger.instruments import find_instrument, save_instruments
+from alphapanda.ledger.migrate import downgrade, upgrade
 from tests.conftest import SHARED
 from tests.dumps import CALL, FUTURE, INDEX, SHARE, csv_of, share, shares
 
@@ -214,3 +215,16 @@ async def test_the_real_dumps_load_without_a_refusal(ledger_engine: LedgerEngine
     reliance = await known(ledger_engine, "RELIANCE")
     assert (reliance.segment, reliance.tick_size, reliance.lot_size) == ("NSE_EQ_FNO", Decimal("0.1"), 1)
     assert (await known(ledger_engine, "NIFTY26AUGFUT", "NFO")).lot_size == 65
+
+
+async def test_a_schema_that_cannot_say_what_has_gone_does_not_bring_it_back(
+    ledger_engine: LedgerEngine, ledger_url: str
+) -> None:
+    await load(ledger_engine, csv_of(*shares(10)))
+    await load(ledger_engine, csv_of(*shares(9)), TOMORROW)
+    await downgrade(ledger_url, "0002")
+    async with ledger_engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM instruments")) == 9
+    await upgrade(ledger_url)
+    assert (await known(ledger_engine, "S0000")).dump_date is None
+    assert await load_history(ledger_engine, limit=1) == ()
