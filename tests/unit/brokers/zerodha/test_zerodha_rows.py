@@ -114,18 +114,18 @@ ODD: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("odd", ODD, ids=repr)
 @pytest.mark.parametrize("name", order_row())
-def test_no_row_of_the_order_book_hides_another_whatever_is_in_it(name: str, odd: object) -> None:
-    book = Book([{**order_row("1"), name: odd}, order_row("2")], now=NOW)
-    assert book.by_id("2") is not None
+def test_no_row_of_the_order_book_hides_another_whatever_is_in_it(name: str) -> None:
+    for odd in ODD:
+        book = Book([{**order_row("1"), name: odd}, order_row("2")], now=NOW)
+        assert book.by_id("2") is not None, odd
 
 
-@pytest.mark.parametrize("odd", ODD, ids=repr)
 @pytest.mark.parametrize("name", trade_row("7"))
-def test_no_row_of_the_trade_book_hides_another_whatever_is_in_it(name: str, odd: object) -> None:
-    book = TradeBook([{**trade_row("7"), name: odd}, trade_row("8", "2")], now=NOW)
-    assert "2:8" in {trade.trade_id for trade in book.trades}
+def test_no_row_of_the_trade_book_hides_another_whatever_is_in_it(name: str) -> None:
+    for odd in ODD:
+        book = TradeBook([{**trade_row("7"), name: odd}, trade_row("8", "2")], now=NOW)
+        assert "2:8" in {trade.trade_id for trade in book.trades}, odd
 
 
 def test_unreadable_rows_do_not_hide_the_others() -> None:
