@@ -147,7 +147,7 @@ def test_an_outage_is_rehearsed_from_the_terminal(desk: Program, variables: dict
     assert ask("paper", "expire-session", variables=variables).returncode == 0
     _send(variables, "waiting")
     _until_state(variables, "paper:waiting", "AWAITING_AUTH")
-    assert ask("brokers", "login", "paper", variables=variables).returncode == 0
+    assert ask("login", "--broker", "paper", variables=variables).returncode == 0
     _until_state(variables, "paper:waiting", "FILLED")
 
 
