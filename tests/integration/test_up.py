@@ -281,13 +281,16 @@ def test_it_stops_in_order_when_the_make_that_started_it_is_killed(folder: Path,
         make.until_it_says("broker-paper stopped")
 
 
-@pytest.mark.parametrize("options", [("--broker", "zerodha"), ("--feed", "zerodha")])
-def test_what_this_version_does_not_have_is_refused_before_anything_is_opened(
-    folder: Path, options: tuple[str, str]
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--broker", "zerodha"), "ALPHAPANDA_ZERODHA__API_KEY"), (("--feed", "zerodha"), "this version")],
+)
+def test_what_is_not_there_is_refused_before_anything_is_opened(
+    folder: Path, options: tuple[str, str], words: str
 ) -> None:
     refused = ask("up", *options, variables=environment(DATA_DIR=str(folder / "untouched")))
     assert refused.returncode in (1, 2)
-    assert "this version" in refused.stderr
+    assert words in refused.stderr
     assert not (folder / "untouched").exists()
 
 

@@ -1,4 +1,7 @@
-"""A desk on the simulated Zerodha: it starts without a session, loses one, gets one, and hears postbacks."""
+"""A desk on the simulated Zerodha: it starts without a session, loses one, gets one, and hears postbacks.
+
+Not among the API's other tests: the API that those share runs an orders worker on a ledger of its own.
+"""
 
 import asyncio
 import contextlib
